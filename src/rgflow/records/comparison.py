@@ -1,0 +1,40 @@
+"""The outcome of a paired experiment: stock against tuned networks, each at its own best learning rate."""
+
+from dataclasses import dataclass
+
+from rgflow.records.estimate import Estimate
+
+__all__ = ["Arm", "Comparison"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of the experiment: the sweep on the validation split and the test scores at the chosen rate.
+
+    `validation` holds one mean score per rate; `test` one score per network at `chosen_rate` (accuracy, or R^2).
+    """
+
+    name: str
+    rates: tuple[float, ...]
+    validation: tuple[float, ...]
+    chosen_rate: float
+    test: tuple[float, ...]
+    mean: Estimate
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Stock against tuned: the paired difference of the test scores with a 95 % confidence interval and a verdict.
+
+    `verdict` is "tuned is better", "no benefit" (the interval contains 0) or "stock is better".
+    """
+
+    metric: str
+    stock: Arm
+    tuned: Arm
+    difference: Estimate
+    interval: tuple[float, float]
+    verdict: str
+    networks: int
+    steps: int
+    seed: int

@@ -1,0 +1,1 @@
+"""Tests of `rgflow`, in the same rooms as the package."""
