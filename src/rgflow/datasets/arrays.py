@@ -1,8 +1,8 @@
 """Arrays, tensors and lists as a data set, with the task read off the targets.
 
-Inputs become float64; only a torch tensor of int32 or int64 stays an integer tensor (int64), because token indices for
-an embedding must. Targets: integers, booleans and texts with at most max(20, sqrt(samples)) distinct values are classes,
-re-indexed 0..C-1 in sorted order; other integers and all floats are regression targets. Nothing is rescaled.
+Inputs become float64; only a torch tensor of int32 or int64 stays an integer tensor (int64), because token indices
+for an embedding must. Targets: integers, booleans and texts with at most max(20, sqrt(samples)) distinct values are
+classes, re-indexed 0..C-1 in sorted order; other integers and all floats are regression targets. Nothing is rescaled.
 """
 
 from collections.abc import Sequence
@@ -102,7 +102,9 @@ def _array(values: Any, *, what: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{what} cannot be read as one array ({_first_line(error)}); every row must have one length") from error
+        raise DataError(
+            f"{what} cannot be read as one array ({_first_line(error)}); every row must have one length"
+        ) from error
     return array
 
 
@@ -174,7 +176,9 @@ def _classes(array: np.ndarray, *, name: str) -> _Targets:
     labels, indices = np.unique(array, return_inverse=True)
     if len(labels) < 2:
         raise DataError(f"targets of {name} take the single value {labels[0]!s}; at least 2 classes are needed")
-    shown = ", ".join(str(label) for label in labels[:_SHOWN_CLASSES]) + (", ..." if len(labels) > _SHOWN_CLASSES else "")
+    shown = ", ".join(str(label) for label in labels[:_SHOWN_CLASSES]) + (
+        ", ..." if len(labels) > _SHOWN_CLASSES else ""
+    )
     values = torch.from_numpy(indices.astype(np.int64))
     return _Targets(values, "classification", len(labels), f"classes 0..{len(labels) - 1} are {shown}")
 

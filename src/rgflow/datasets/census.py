@@ -18,8 +18,8 @@ class FeatureCensus:
     """Scales of the features of one data set.
 
     `constant` holds the indices of features with one value only, `constant_names` their names.
-    `scale_range` = largest / smallest rms, `peak_range` = largest / smallest max |x|, both over features that vary; rare
-    events make the first large (a pixel that is lit once), units make both large.
+    `scale_range` = largest / smallest rms, `peak_range` = largest / smallest max |x|, both over features that vary;
+    rare events make the first large (a pixel that is lit once), units make both large.
     `largest`, `smallest` name the features of extreme `peak_range`.
     `effective_features` = (sum_i q_i)^2 / sum_i q_i^2 with q_i the mean square of feature i: how many features the
     first layer's kernel really sees; `mean` and `rms` are over all entries.

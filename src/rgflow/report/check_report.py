@@ -64,8 +64,9 @@ class Tally:
 class CheckReport:
     """The result of `rgflow.check`.
 
-    `verdict` is "healthy" or "findings" (at least one finding of severity "problem"); `output_deviation` is the relative
-    seed-to-seed standard deviation of the model's mean squared output; `error` is what the model raised midway, else "".
+    `verdict` is "healthy" or "findings" (at least one finding of severity "problem"); `output_deviation` is the
+    relative seed-to-seed standard deviation of the model's mean squared output; `error` is what the model raised
+    midway, else "".
     `notes` are sentences about the run as a whole (one draw only, batch capped, budget reached, ...).
     `timing` maps a stage to its seconds.
     """

@@ -1,0 +1,137 @@
+"""`rgflow check MODEL --data DATA`: forecast and measure a network before it is trained, and judge it."""
+
+import sys
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rgflow.cli.endings import DONE, FINDINGS, ended
+from rgflow.cli.output import distinct, json_output, output_path
+from rgflow.cli.progress import progress_bar
+from rgflow.cli.settings import at_least, available_device, one_of, positive
+
+if TYPE_CHECKING:
+    from rgflow.report import CheckReport
+
+__all__ = ["OPTIMIZERS", "check"]
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the user asked for, word by word."""
+
+    model: str
+    data: str
+    target: str | None
+    optimizer: str
+    learning_rate: float | None
+    networks: int
+    seed: int
+    batch: int | None
+    device: str
+    html: str | None
+    json: str | None
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Where results go, after these places were checked."""
+
+    html: Path | None
+    json: Path | None
+
+
+def check(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="file.py:factory, package.module:factory or mlp:64-64x12-10:relu")
+    ],
+    data: Annotated[str, typer.Option(metavar="DATA", help="Bundled name, file, folder of images, or file.py:loader.")],
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Target column of a table.")] = None,
+    optimizer: Annotated[str, typer.Option(metavar="NAME", help="sgd, adam or adamw.")] = "sgd",
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Your learning rate, to be judged.")
+    ] = None,
+    networks: Annotated[int, typer.Option(metavar="N", help="Networks drawn for the measurement.")] = 64,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of every draw.")] = 0,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Samples per batch; chosen if not given.")] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Where the networks run: cpu, cuda, cuda:1.")] = "cpu",
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.")] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the report as JSON; - is standard output.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing; the exit code tells.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> int:
+    """Forecast what a network does before it is trained, measure it, and judge: exit code 0 healthy, 1 findings."""
+    request = _Request(model, data, target, optimizer, learning_rate, networks, seed, batch, device, html, json, quiet)
+    return ended(lambda: _run(request), debug=debug)
+
+
+def _run(request: _Request) -> int:
+    files = _checked(request)
+    with redirect_stdout(sys.stderr) if request.json == "-" else nullcontext():
+        report = _report(request)
+    _write(report, files=files)
+    _print(report, request=request)
+    return DONE if report.verdict == "healthy" else FINDINGS
+
+
+def _checked(request: _Request) -> _Files:
+    """Judge every setting before any work."""
+    at_least("--networks", request.networks, least=2, why="since a spread over seeds needs two networks")
+    at_least("--seed", request.seed, least=0, why="as every seed of torch's and numpy's generators")
+    at_least("--batch", request.batch, least=2, why="since telling inputs apart needs two of them")
+    positive("--learning-rate", request.learning_rate)
+    one_of("--optimizer", request.optimizer, allowed=OPTIMIZERS)
+    files = _Files(html=output_path("--html", request.html), json=json_output(request.json))
+    distinct(files.html, files.json)
+    available_device(request.device)
+    return files
+
+
+def _report(request: _Request) -> "CheckReport":
+    from rgflow.datasets import load
+    from rgflow.networks import load_factory
+    from rgflow.studies import check as check_study
+
+    with progress_bar(quiet=request.quiet) as progress:
+        return check_study(
+            load_factory(request.model),
+            load(request.data, target=request.target),
+            networks=request.networks,
+            seed=request.seed,
+            optimizer=request.optimizer,
+            learning_rate=request.learning_rate,
+            batch=request.batch,
+            device=request.device,
+            model_name=request.model,
+            progress=progress,
+        )
+
+
+def _write(report: "CheckReport", *, files: _Files) -> None:
+    from rgflow.report.files import write_complete
+
+    if files.json is not None:
+        write_complete(files.json, report.to_json() + "\n")
+    if files.html is not None:
+        report.to_html(str(files.html))
+
+
+def _print(report: "CheckReport", *, request: _Request) -> None:
+    if request.json == "-":
+        print(report.to_json())
+    elif sys.stdout.isatty() and not request.quiet:
+        from rich.console import Console
+
+        from rgflow.report.text import print_report
+
+        print_report(report, Console())
+    elif not request.quiet:
+        print(report.table(), end="")

@@ -1,0 +1,150 @@
+"""`rgflow tune MODEL --data DATA`: the same network with critical initialisation, as a diff, a file, and a proof."""
+
+import sys
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rgflow.cli.check import OPTIMIZERS
+from rgflow.cli.endings import DONE, ended
+from rgflow.cli.output import distinct, json_output, output_path, write_state
+from rgflow.cli.progress import progress_bar
+from rgflow.cli.settings import at_least, number_list, one_of
+
+if TYPE_CHECKING:
+    from rgflow.cli.tune_report import TuneReport
+
+__all__ = ["tune"]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the user asked for, word by word."""
+
+    model: str
+    data: str
+    target: str | None
+    optimizer: str
+    learning_rates: bool
+    seed: int
+    write: str | None
+    verify: bool
+    networks: int
+    steps: int | None
+    rates: str | None
+    json: str | None
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where results go and which rates are swept, after they were checked."""
+
+    write: Path | None
+    json: Path | None
+    rates: tuple[float, ...] | None
+
+
+def tune(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="file.py:factory, package.module:factory or mlp:64-64x12-10:relu")
+    ],
+    data: Annotated[str, typer.Option(metavar="DATA", help="Bundled name, file, folder of images, or file.py:loader.")],
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Target column of a table.")] = None,
+    optimizer: Annotated[str, typer.Option(metavar="NAME", help="sgd, adam or adamw.")] = "sgd",
+    learning_rates: Annotated[
+        bool, typer.Option("--learning-rates", help="Also set a learning rate per layer.")
+    ] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of every draw.")] = 0,
+    write: Annotated[str | None, typer.Option(metavar="FILE.pt", help="Save the tuned state_dict.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Train stock against tuned and show the difference.")
+    ] = False,
+    networks: Annotated[int, typer.Option(metavar="N", help="Networks on each side of --verify.")] = 8,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Training steps of --verify.")] = None,
+    rates: Annotated[str | None, typer.Option(metavar="R,R,..", help="Learning rates that --verify sweeps.")] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the result as JSON; - is standard output.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> int:
+    """Set critical variances for a network and its data: a diff, weights with --write, a proof with --verify."""
+    request = _Request(
+        model, data, target, optimizer, learning_rates, seed, write, verify, networks, steps, rates, json, quiet
+    )
+    return ended(lambda: _run(request), debug=debug)
+
+
+def _run(request: _Request) -> int:
+    plan = _checked(request)
+    with redirect_stdout(sys.stderr) if request.json == "-" else nullcontext():
+        report = _report(request, rates=plan.rates)
+    _write(report, plan=plan)
+    _print(report, request=request)
+    return DONE
+
+
+def _checked(request: _Request) -> _Plan:
+    """Judge every setting before any work."""
+    at_least("--networks", request.networks, least=2, why="since a confidence interval needs two pairs")
+    at_least("--seed", request.seed, least=0, why="as every seed of torch's and numpy's generators")
+    at_least("--steps", request.steps, least=1, why="since untrained networks prove nothing")
+    one_of("--optimizer", request.optimizer, allowed=OPTIMIZERS)
+    rates = number_list("--rates", request.rates)
+    plan = _Plan(write=output_path("--write", request.write), json=json_output(request.json), rates=rates)
+    distinct(plan.write, plan.json)
+    return plan
+
+
+def _report(request: _Request, *, rates: tuple[float, ...] | None) -> "TuneReport":
+    from rgflow.cli.tune_report import TuneReport
+    from rgflow.datasets import load
+    from rgflow.networks import load_factory
+    from rgflow.studies import tune as tune_study
+    from rgflow.studies import verify as verify_study
+
+    factory, data = load_factory(request.model), load(request.data, target=request.target)
+    tuned = tune_study(
+        factory, data, optimizer=request.optimizer, learning_rates=request.learning_rates, seed=request.seed
+    )
+    comparison = None
+    if request.verify:
+        steps = {} if request.steps is None else {"steps": request.steps}
+        with progress_bar(quiet=request.quiet) as progress:
+            comparison = verify_study(
+                factory,
+                tuned,
+                data,
+                networks=request.networks,
+                rates=rates,
+                optimizer=request.optimizer,
+                seed=request.seed,
+                progress=progress,
+                **steps,
+            )
+    return TuneReport(request.model, data.name, request.optimizer, request.seed, tuned, comparison)
+
+
+def _write(report: "TuneReport", *, plan: _Plan) -> None:
+    from rgflow.report.files import write_complete
+
+    if plan.write is not None:
+        write_state(plan.write, report.tuned.model.state_dict())
+    if plan.json is not None:
+        write_complete(plan.json, report.to_json() + "\n")
+
+
+def _print(report: "TuneReport", *, request: _Request) -> None:
+    if request.json == "-":
+        print(report.to_json())
+    elif not request.quiet:
+        print(report.table())
+        print(
+            "dry run: nothing written; save with --write FILE.pt"
+            if request.write is None
+            else f"written: {request.write}"
+        )

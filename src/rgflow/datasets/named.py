@@ -1,0 +1,81 @@
+"""One text names one data set: a bundled name, generated physics, a file, a folder of images, or a function.
+
+The forms: `digits`; `ising:32x32:T=2.5`; `a.npy`, `a.npz`, `a.csv`, `a.csv@column`, `a.parquet`; a folder;
+`a.py:loader`.
+"""
+
+import re
+from pathlib import Path
+
+from rgflow.datasets.archives import load_npy, load_npz
+from rgflow.datasets.bundled import BUNDLED, GENERATED, bundled, generated
+from rgflow.datasets.images import load_folder
+from rgflow.datasets.loaders import load_with_function
+from rgflow.datasets.tables import TABLE_SUFFIXES, load_table
+from rgflow.errors import DataError
+from rgflow.records.dataset import Dataset
+
+__all__ = ["load"]
+
+_FUNCTION = re.compile(r"(?P<path>.+\.py):(?P<function>\w+)")
+_COLUMN = re.compile(r"(?P<path>.+\.(?:csv|parquet|npz))@(?P<column>.+)", re.IGNORECASE)
+_SUFFIXES = (".npy", ".npz", *TABLE_SUFFIXES)
+
+
+def load(spec: str, *, target: str | None = None) -> Dataset:
+    """Return the data set that `spec` names; `target` is the target's column (.csv, .parquet) or key (.npz).
+
+    Raises: DataError, one sentence, if the data cannot be found, read or understood.
+
+    Example:
+    >>> load("iris").inputs.shape
+    torch.Size([150, 4])
+    """
+    spec, target = _with_column(spec, target=target)
+    if spec in BUNDLED or spec.split(":")[0] in GENERATED:
+        _refuse_target(spec, target=target)
+        return bundled(spec) if spec in BUNDLED else generated(spec)
+    function = _FUNCTION.fullmatch(spec)
+    path = _existing(Path(function["path"] if function else spec), spec=spec)
+    if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
+        return load_table(path, target=target)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return load_npz(path, target=target)
+    _refuse_target(spec, target=target)
+    if function:
+        return load_with_function(path, function=function["function"])
+    return load_folder(path) if path.is_dir() else _plain_file(path)
+
+
+def _with_column(spec: str, *, target: str | None) -> tuple[str, str | None]:
+    found = None if Path(spec).exists() else _COLUMN.fullmatch(spec)
+    if found is None:
+        return spec, target
+    if target is not None and target != found["column"]:
+        raise DataError(f"{spec!r} names the target {found['column']!r}, --target names {target!r}; give one of them")
+    return found["path"], found["column"]
+
+
+def _refuse_target(spec: str, *, target: str | None) -> None:
+    if target is not None:
+        raise DataError(f"--target {target} names a column of a .csv, .parquet or .npz file; {spec!r} has none")
+
+
+def _existing(path: Path, *, spec: str) -> Path:
+    if path.exists():
+        return path
+    if not path.suffix and len(path.parts) == 1:
+        names = f"{', '.join(BUNDLED)} and ising:32x32:T=2.5"
+        raise DataError(f"there is no bundled data set, file or folder {spec!r}; bundled are {names}")
+    raise DataError(f"there is no file or folder {str(path)!r}")
+
+
+def _plain_file(path: Path) -> Dataset:
+    if path.suffix.lower() == ".npy":
+        return load_npy(path)
+    if path.suffix.lower() == ".py":
+        raise DataError(f"{path} is a Python file; name the function that returns the data, as in {path}:loader")
+    raise DataError(
+        f"{path} ends in {path.suffix or 'nothing'!r}; readable are {', '.join(_SUFFIXES)}, "
+        "folders of images and file.py:loader"
+    )

@@ -1,0 +1,62 @@
+"""Numbers as people read them: three significant digits, compact powers of ten, an en dash for what is missing.
+
+Nothing is computed here beyond rounding; the JSON carries the full digits.
+"""
+
+import math
+
+__all__ = ["MISSING", "percent", "relative", "seconds", "short", "z_score"]
+
+MISSING = "–"
+
+# Plain notation stays readable from 0.001 (at most five characters for three digits) to 99 999 (five digits).
+_PLAIN_FROM, _PLAIN_BELOW = 1e-3, 1e5
+
+
+def short(value: float | None) -> str:
+    """Return `value` in three significant digits: "0.333", "12.0", "4830", "1.23e-05"; "–" for None and NaN."""
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == 0.0:
+        return "0"
+    rounded = float(f"{value:.2e}")
+    if not _PLAIN_FROM <= abs(rounded) < _PLAIN_BELOW:
+        return f"{rounded:.2e}"
+    decimals = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:.{decimals}f}"
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction in percent with two significant digits: "0.38" becomes "38 %"; "–" for None and NaN."""
+    if fraction is None or not math.isfinite(fraction):
+        return MISSING
+    number = 100.0 * fraction
+    if number == 0.0:
+        return "0 %"
+    rounded = float(f"{number:.1e}")
+    if not 1e-2 <= abs(rounded) < 1e4:  # two digits fit in five characters between these
+        return f"{rounded:.1e} %"
+    return f"{rounded:.{max(0, 1 - math.floor(math.log10(abs(rounded))))}f} %"
+
+
+def relative(error: float | None, value: float | None) -> str:
+    """Return an error as a share of its value: "±12%", or "–" where one is missing or the value is 0."""
+    if error is None or value is None or value == 0.0 or not math.isfinite(error) or not math.isfinite(value):
+        return MISSING
+    return "±" + percent(abs(error / value)).replace(" ", "")
+
+
+def z_score(z: float | None) -> str:
+    """Return a z-score with one decimal, fewer where large; a "!" marks |z| >= 4, so that colour is not needed."""
+    if z is None or not math.isfinite(z):
+        return MISSING
+    mark = "!" if abs(z) >= 4.0 else ""  # 4 standard errors: the tally's own threshold
+    pattern = ".1f" if abs(z) < 9.95 else ".0f" if abs(z) < 999.5 else ".0e"
+    return f"{z + 0.0:{pattern}}".replace("-0.0", "0.0") + mark
+
+
+def seconds(value: float) -> str:
+    """Return a duration: "11.2 s", "0.04 s", "132 s"."""
+    return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 100 else f"{value:.0f} s"

@@ -1,0 +1,46 @@
+"""Writing a result so that its file appears only when it is complete.
+
+The text goes to a hidden neighbour first and is renamed in one step; an interrupted run leaves nothing behind.
+"""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from rgflow.errors import OutputError
+
+__all__ = ["check_writable", "write_complete"]
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """Return `path` if a file can be created or replaced there; nothing is written.
+
+    Raises: OutputError where the folder is missing or closed, or `path` is a folder.
+    """
+    target = Path(path)
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {target}: the folder {folder} does not exist; create it or give another path")
+    if target.is_dir():
+        raise OutputError(f"cannot write {target}: it is a folder; give the name of a file in it")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"cannot write {target}: no permission to write in {folder}; give another path")
+    return target
+
+
+def write_complete(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` in UTF-8 under `path`; a file of that name is replaced only by the whole new one.
+
+    Raises: OutputError, one sentence, if the file cannot be written.
+    """
+    target = check_writable(path)
+    partial = target.parent / f".rgflow-{secrets.token_hex(8)}.partial"
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, target)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}; give another path") from error
+    finally:
+        with contextlib.suppress(OSError):  # already renamed in the good case
+            partial.unlink()

@@ -1,0 +1,66 @@
+"""A check as JSON in the schema `rgflow.check/1`; keys only grow.
+
+The JSON Schema lies beside this file (`schema/rgflow.check.1.json`). Numbers keep all digits; NaN and infinity, which
+JSON does not know, become null. Units: those of the records.
+"""
+
+import json
+import math
+from dataclasses import fields
+from importlib import resources
+from numbers import Integral, Real
+from typing import Any
+
+from rgflow.records.estimate import Estimate, Quantity
+from rgflow.report.check_report import CheckReport
+
+__all__ = ["SCHEMA", "json_schema", "to_json"]
+
+SCHEMA = "rgflow.check/1"
+
+
+def to_json(report: CheckReport) -> str:
+    """Return `report` as a JSON object of schema `rgflow.check/1`, ASCII only, indented by two spaces."""
+    return json.dumps(_document(report), indent=2, ensure_ascii=True, allow_nan=False)
+
+
+def json_schema() -> str:
+    """Return the JSON Schema (draft 2020-12) that `to_json` keeps, itself as JSON."""
+    return resources.files("rgflow.report").joinpath("schema/rgflow.check.1.json").read_text(encoding="utf-8")
+
+
+def _document(report: CheckReport) -> dict[str, Any]:
+    own = {"schema": SCHEMA, "version": report.version, "seed": report.seed, "networks": report.networks}
+    rest = {f.name: _plain(getattr(report, f.name)) for f in fields(report) if f.name not in own}
+    return own | rest
+
+
+def _plain(value: Any) -> Any:
+    """Return a record, or anything inside one, in JSON's own types; keys are the names of the record's fields."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Quantity):
+        return _quantity(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+
+
+def _quantity(quantity: Quantity) -> dict[str, Any]:
+    measured = _side(quantity.measured, "measured")
+    reason = {"reason": quantity.reason}
+    if quantity.predicted is None:
+        return measured | reason
+    result = _side(quantity.predicted, "predicted") | measured | {"z": _plain(quantity.z)}
+    return result | reason if quantity.reason else result
+
+
+def _side(estimate: Estimate | None, side: str) -> dict[str, Any]:
+    value, error, kind = (None, None, None) if estimate is None else (estimate.value, estimate.error, estimate.kind)
+    return {side: _plain(value), f"{side}_error": _plain(error), f"{side}_error_kind": kind}

@@ -1,0 +1,116 @@
+"""The first layer on given inputs: a finite sum over input features, Gaussian only if its weights are.
+
+Hidden width does not help here: z^(1) = b + W x keeps the shape of the weights' law. Where that is not Gaussian,
+virtual neurons are drawn from the true law, in sign-reversed twins, and weighted so that their second and fourth
+moments, which are known exactly from the inputs, are exact; what remains is a small sampling error.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rgflow.numerics.activations import Activation
+from rgflow.numerics.nodes import PairNodes, pair_nodes
+from rgflow.theory.laws import LayerLaw, bias_mixture, standard_draw
+from rgflow.theory.pair_flow import PairState, joined_nodes, output_features
+from rgflow.theory.pair_kernel import PairKernel
+
+__all__ = ["FirstLayer", "first_layer", "pair_distance", "second_state"]
+
+VIRTUAL_NEURONS = 4096  # twins included: sampling error below 0.2 % of a kernel, see docs/theory.md
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """The first layer on B inputs: `kernel` (B,) = C_b + C_W |x|^2 / n_0, `law`, and virtual neurons (B, S) or None."""
+
+    inputs: Tensor
+    law: LayerLaw
+    kernel: Tensor
+    neurons: Tensor | None
+
+
+def first_layer(inputs: Tensor, *, law: LayerLaw, seed: int) -> FirstLayer:
+    """Return the first layer on `inputs` (B, n_0), with virtual neurons where its law is not Gaussian."""
+    x = inputs.double()
+    kernel = law.bias_variance + law.weight_variance * x.square().mean(1)
+    if law.gaussian:
+        return FirstLayer(x, law, kernel, None)
+    generator = torch.Generator().manual_seed(seed)
+    half = VIRTUAL_NEURONS // 2
+    weights = standard_draw(law.weight_kurtosis, (x.shape[1], half), generator=generator)
+    biases = standard_draw(law.bias_kurtosis, (1, half), generator=generator)
+    z = x @ weights * math.sqrt(law.weight_variance / x.shape[1]) + biases * math.sqrt(law.bias_variance)
+    return FirstLayer(x, law, kernel, torch.cat([z, -z], dim=1))
+
+
+def pair_distance(inputs: Tensor, *, first: Tensor, second: Tensor, law: LayerLaw) -> Tensor:
+    """Return D = C_W |x_a - x_b|^2 / (2 n_0) of the pairs `first`, `second` (P,)."""
+    return law.weight_variance * (inputs[first] - inputs[second]).square().mean(1) / 2
+
+
+def second_state(
+    layer: FirstLayer, *, first: Tensor, second: Tensor, activation: Activation, width: int, law: LayerLaw, order: int
+) -> PairState:
+    """Return layer 2's state on the pairs `first`, `second`: exact mean, exact covariance, no shift.
+
+    `width` = n_1, `law` that of layer 2.
+    """
+    distance = pair_distance(layer.inputs, first=first, second=second, law=layer.law)
+    kernel = PairKernel(layer.kernel[first], layer.kernel[second], distance)
+    if layer.neurons is None:
+        nodes = _gaussian_nodes(kernel, layer.law, activation=activation, order=order)
+    else:
+        nodes = _virtual_nodes(layer, kernel, first=first, second=second)
+    features = output_features(activation, nodes, width=width, law=law)
+    return features.state(covariance=features.fresh, shift=torch.zeros_like(features.fresh[:, 0]), propagator=None)
+
+
+def _gaussian_nodes(kernel: PairKernel, law: LayerLaw, *, activation: Activation, order: int) -> PairNodes:
+    mixture = bias_mixture(law, kernel=float(torch.minimum(kernel.first, kernel.second).min()))
+    part = kernel.shifted(mixture.gaussian_variance - law.bias_variance)
+    grids = [
+        pair_nodes(part.first, part.second, part.distance, kinks=activation.kinks, mean_shift=value, order=order)
+        for value in mixture.values
+    ]
+    return joined_nodes(grids, mixture.probabilities)
+
+
+def _virtual_nodes(layer: FirstLayer, kernel: PairKernel, *, first: Tensor, second: Tensor) -> PairNodes:
+    """Return the virtual neurons as nodes whose second and fourth whitened moments are exact."""
+    assert layer.neurons is not None
+    r_dd, r_ad, r_aa = kernel.root().unsqueeze(-1).unbind(1)
+    z = layer.neurons[first]
+    difference = z - layer.neurons[second]
+    u = difference / r_dd
+    v = (z - r_ad * u) / r_aa
+    scale = math.sqrt(layer.law.weight_variance / layer.inputs.shape[1])
+    p = scale * (layer.inputs[first] - layer.inputs[second]) / r_dd
+    q = (scale * layer.inputs[first] - r_ad * p) / r_aa
+    q_bias = math.sqrt(layer.law.bias_variance) / r_aa[:, 0]
+    kurtosis = layer.law.weight_kurtosis
+    cumulants = [kurtosis * (p**i * q ** (4 - i)).sum(1) for i in (4, 3, 2, 1, 0)]
+    cumulants[4] = cumulants[4] + layer.law.bias_kurtosis * q_bias**4
+    one, zero = torch.ones_like(cumulants[0]), torch.zeros_like(cumulants[0])
+    targets = torch.stack([one, zero, one, 3 + cumulants[0], cumulants[1], 1 + cumulants[2], cumulants[3], 3 + cumulants[4]], 1)
+    monomials = torch.stack([u**2, u * v, v**2, u**4, u**3 * v, u**2 * v**2, u * v**3, v**4], dim=1)
+    return PairNodes(first=z, difference=difference, u=u, v=v, weights=calibrated_weights(monomials, targets))
+
+
+def calibrated_weights(values: Tensor, targets: Tensor) -> Tensor:
+    """Return weights (P, S), summing to one, for which the mean of `values` (P, k, S) is `targets` (P, k).
+
+    The smallest change of equal weights that does it (linear control variates). A value that does not vary is left
+    alone: the normal matrix is regularised at rounding level.
+    """
+    samples = values.shape[-1]
+    centred = values - values.mean(2, keepdim=True)
+    scale = centred.square().mean(2, keepdim=True).sqrt().clamp_min(torch.finfo(values.dtype).tiny)
+    centred = centred / scale
+    normal = centred @ centred.mT / samples
+    normal = normal + 1e-10 * torch.eye(values.shape[1], dtype=values.dtype)
+    gap = ((targets - values.mean(2)) / scale[:, :, 0]).unsqueeze(2)
+    multipliers = torch.linalg.solve(normal, gap)
+    return (1 + (multipliers.mT @ centred)[:, 0]) / samples

@@ -1,0 +1,191 @@
+"""Flow of kernel, O(1/n) mean shift and fluctuation covariance of many pairs of inputs, for any activation and law.
+
+Convention: as in `laws`; layer l = 1..L; the state of layer l describes preactivations z^(l). All covariances and
+shifts are actual cumulants (the widths are inside). For one neuron with whitened output features f = (p p, p q, q q):
+    V' = Cov(f, f) / n + M V M^T,      M = <f He2> (derivative of <f> with respect to the kernel),
+    shift' = M shift + <f He4> : (V + kurtosis term) / 8,
+with He the Hermite polynomials of the whitened preactivations: no derivative of the activation is ever taken.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rgflow.numerics.activations import Activation
+from rgflow.numerics.nodes import PairNodes, pair_nodes
+from rgflow.theory.laws import BiasMixture, LayerLaw, bias_mixture
+from rgflow.theory.pair_kernel import PairKernel
+
+__all__ = ["OutputFeatures", "PairState", "joined_nodes", "output_features", "pair_flow"]
+
+
+@dataclass(frozen=True)
+class PairState:
+    """One layer's P pairs at order 1/n.
+
+    Shapes: `gaussian` the kernels without the discrete part of the bias (variance `discrete`), `covariance` (P, 3, 3)
+    and `shift` (P, 3) in the whitened basis of `gaussian`, `fourth` (P, 3, 3) the weights' fourth cumulant, and
+    `propagator` (P, 3, 3), which carries fluctuations from the layer before (None in layers 1 and 2).
+    """
+
+    gaussian: PairKernel
+    mixture: BiasMixture
+    discrete: float
+    covariance: Tensor
+    shift: Tensor
+    fourth: Tensor
+    propagator: Tensor | None
+
+    @property
+    def kernel(self) -> PairKernel:
+        """The whole kernel, biases included."""
+        return self.gaussian.shifted(self.discrete)
+
+    def kernel_shift(self) -> Tensor:
+        """Return (P, 3): the O(1/n) shift of the means of (K_aa, K_bb, D)."""
+        return torch.einsum("pij,pj->pi", self.gaussian.unwhiten(), self.shift)
+
+    def kernel_covariance(self) -> Tensor:
+        """Return (P, 3, 3): covariance over seeds of (K_aa, K_bb, D)."""
+        jacobian = self.gaussian.unwhiten()
+        return jacobian @ self.covariance @ jacobian.mT
+
+
+def pair_flow(
+    second_layer: "PairState",
+    *,
+    widths: Sequence[int],
+    laws: Sequence[LayerLaw],
+    activations: Sequence[Activation],
+    order: int = 6,
+) -> tuple[PairState, ...]:
+    """Return the states of layers 2..L from that of layer 2 (see `first_layer`).
+
+    Shapes: `widths` (n_0..n_L), `laws` of layers 1..L, `activations` after layers 1..L-1.
+    Errors: truncation at order 1/n^2; quadrature below 1e-6 relative at `order` 6, falling fast with it.
+    Source: Roberts, Yaida and Hanin 2022, arXiv:2106.10165, ch. 4, here for arbitrary symmetric laws.
+    """
+    states = [second_layer]
+    for layer in range(2, len(laws)):
+        states.append(
+            _step(states[-1], width=widths[layer], law=laws[layer], activation=activations[layer - 1], order=order)
+        )
+    return tuple(states)
+
+
+def _step(state: PairState, *, width: int, law: LayerLaw, activation: Activation, order: int) -> PairState:
+    kernel = state.gaussian
+    grids = [
+        pair_nodes(
+            kernel.first, kernel.second, kernel.distance, kinks=activation.kinks, mean_shift=value, order=order
+        )
+        for value in state.mixture.values
+    ]
+    nodes = joined_nodes(grids, state.mixture.probabilities)
+    features = output_features(activation, nodes, width=width, law=law)
+    propagator = _first_response(features, nodes)
+    source = state.covariance + state.fourth / 3  # symmetric kurtosis term, one third for each pairing
+    curvature = _second_response(features, nodes, source)
+    shift = torch.einsum("pij,pj->pi", propagator, state.shift) + curvature
+    covariance = features.fresh + propagator @ state.covariance @ propagator.mT
+    return features.state(covariance=covariance, shift=shift, propagator=propagator)
+
+
+def joined_nodes(grids: Sequence[PairNodes], probabilities: Sequence[float]) -> PairNodes:
+    """Return the nodes of a mixture as one set."""
+    if len(grids) == 1:
+        return grids[0]
+    weights = [grid.weights * probability for grid, probability in zip(grids, probabilities, strict=True)]
+    return PairNodes(
+        first=torch.cat([grid.first for grid in grids], dim=1),
+        difference=torch.cat([grid.difference for grid in grids], dim=1),
+        u=torch.cat([grid.u for grid in grids], dim=1),
+        v=torch.cat([grid.v for grid in grids], dim=1),
+        weights=torch.cat(weights, dim=1),
+    )
+
+
+@dataclass(frozen=True)
+class OutputFeatures:
+    """Whitened features f = (p p, p q, q q) of one neuron for the next layer's kernel, and that kernel.
+
+    Shapes: `values` (P, 3, nodes); `fresh` (P, 3, 3) = Cov(f, f) / width; `raw` the same without subtraction.
+    """
+
+    values: Tensor
+    gaussian: PairKernel
+    mixture: BiasMixture
+    discrete: float
+    fresh: Tensor
+    fourth: Tensor
+
+    def state(self, *, covariance: Tensor, shift: Tensor, propagator: Tensor | None) -> PairState:
+        """Return the next layer's state with this kernel."""
+        return PairState(self.gaussian, self.mixture, self.discrete, covariance, shift, self.fourth, propagator)
+
+
+def output_features(activation: Activation, nodes: PairNodes, *, width: int, law: LayerLaw) -> OutputFeatures:
+    """Return the features that neurons at `nodes` send to a layer drawn from `law`."""
+    out = activation.function(nodes.first)
+    difference = out - activation.function(nodes.first - nodes.difference)
+    scale, weights = law.weight_variance, nodes.weights
+    square = scale * (out**2 * weights).sum(1)
+    mixed = scale * (out * difference * weights).sum(1)
+    distance = scale * (difference**2 * weights).sum(1) / 2
+    second = square - 2 * mixed + 2 * distance
+    floor = float(torch.minimum(square, second).min()) + law.bias_variance
+    mixture = bias_mixture(law, kernel=max(floor, 1e-300))
+    kernel = PairKernel(square, second, distance).shifted(mixture.gaussian_variance)
+    r_dd, r_ad, r_aa = kernel.root().unsqueeze(-1).unbind(1)
+    p = math.sqrt(scale) * difference / r_dd
+    q = (math.sqrt(scale) * out - r_ad * p) / r_aa
+    values = torch.stack([p * p, p * q, q * q], dim=1)
+    weighted = values * weights.unsqueeze(1)
+    mean, raw = weighted.sum(2), weighted @ values.mT
+    return OutputFeatures(
+        values=values,
+        gaussian=kernel,
+        mixture=mixture,
+        discrete=law.bias_variance - mixture.gaussian_variance,
+        fresh=(raw - mean.unsqueeze(2) * mean.unsqueeze(1)) / width,
+        fourth=law.weight_kurtosis * raw / width,
+    )
+
+
+def _first_response(features: OutputFeatures, nodes: PairNodes) -> Tensor:
+    """Return M (P, 3, 3): derivative of <f> with respect to (E_uu, E_uv, E_vv), <f q_E> / 2 with q_E = g'Eg - tr E."""
+    u, v = nodes.u, nodes.v
+    hermite = torch.stack([(u * u - 1) / 2, u * v, (v * v - 1) / 2], dim=1) * nodes.weights.unsqueeze(1)
+    return features.values @ hermite.mT
+
+
+def _second_response(features: OutputFeatures, nodes: PairNodes, source: Tensor) -> Tensor:
+    """Return (P, 3): half the second derivative of <f> contracted with `source` (P, 3, 3), by fourth Hermite weights."""
+    u, v = nodes.u, nodes.v
+    u2, v2 = u * u, v * v
+    hermite = torch.stack(
+        [
+            (u2 - 6) * u2 + 3,
+            4 * (u2 - 3) * u * v,
+            (u2 - 1) * (v2 - 1),
+            4 * (v2 - 3) * u * v,
+            (v2 - 6) * v2 + 3,
+        ],
+        dim=1,
+    )
+    moments = features.values @ (hermite * nodes.weights.unsqueeze(1)).mT / 8
+    uu, uv, vv = 0, 1, 2
+    contracted = torch.stack(
+        [
+            source[:, uu, uu],
+            source[:, uu, uv],
+            2 * source[:, uu, vv] + 4 * source[:, uv, uv],
+            source[:, uv, vv],
+            source[:, vv, vv],
+        ],
+        dim=1,
+    )
+    return torch.einsum("pij,pj->pi", moments, contracted)
