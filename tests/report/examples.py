@@ -1,12 +1,16 @@
 """Reports made by hand for the tests of this room: their numbers are plausible, not computed."""
 
 import math
+from dataclasses import replace
 
 from rgflow.records.estimate import Estimate, Quantity
 from rgflow.records.layer import Finding, LayerReport
 from rgflow.report.check_report import CheckData, CheckModel, CheckReport, LearningRateLimit, Tally
 
 __all__ = ["collapsing", "empty", "errored", "every_example", "healthy", "hostile", "transformer"]
+
+
+RELU = "scale-invariant (critical C_W 2, C_b 0)"
 
 
 def statistical(value, share=0.02):
@@ -74,7 +78,7 @@ def report(layers, *, findings=(), **changes):
             13130,
             4,
             0.0469,
-            {"relu": "scale-invariant (critical C_W 2, C_b 0)"},
+            {"relu": RELU},
         ),
         "data": CheckData("digits", (1797, 64), 256, "classification", "cross-entropy", 10),
         "findings": tuple(findings),
@@ -147,7 +151,7 @@ def collapsing():
         50570,
         13,
         0.9375,
-        {"relu": "scale-invariant (critical C_W 2, C_b 0)"},
+        {"relu": RELU},
     )
     return report(rows, findings=findings, model=model, notes=("256 of 1797 samples were used as the batch",))
 
@@ -162,9 +166,7 @@ def transformer():
                 f"{stem}.{part}", signal=0.5 + 0.1 * block, spread=0.3, gradient=0.01, source="mean field", share=0.02
             )
             gap = Quantity(measured=row.gradient.measured, reason="mean field has no gradient here")
-            rows.append(
-                LayerReport(**{**vars(row), "kind": kind, "gradient": gap, "control": None, "chi_parallel": None})
-            )
+            rows.append(replace(row, kind=kind, gradient=gap, control=None, chi_parallel=None))
             rows.append(pointwise(f"{stem}.dropout{part[-1]}", "Dropout"))
         for norm in ("norm1", "norm2"):
             rows.append(
@@ -236,20 +238,10 @@ def empty():
 
 def hostile():
     """Names and sentences that look like HTML, markup, templates, or are very long, or not ASCII."""
-    names = [
-        "<script>alert(1)</script>",
-        "couche.été.層",
-        "[bold]x[/bold]",
-        "{{ 7 * 7 }}",
-        "a" * 200,
-        "\x1b[31mred\x07",
-        "</script>",
-        "&amp;",
-    ]
-    rows = [
-        layer(name, signal=1.0, spread=0.5, gradient=0.1, verdict="<b>bad</b>" if i == 0 else "ok")
-        for i, name in enumerate(names)
-    ]
+    names = ["<script>alert(1)</script>", "couche.été.層", "[bold]x[/bold]", "{{ 7 * 7 }}", "</script>", "&amp;"]
+    names += ["a" * 200, "\x1b[31mred\x07", "var(--ink)"]
+    rows = [layer(name, signal=1.0, spread=0.5, gradient=0.1) for name in names]
+    rows[0] = replace(rows[0], verdict="<b>bad</b>", reason="<u>why</u>")
     findings = [
         Finding("x<y", names[0], "<img src=x onerror=alert(1)>", {"<i>": "<u>", "n": 3}, "<a href='http://x'>y</a>")
     ]

@@ -3,6 +3,7 @@
 Nothing heavy is imported here: help, version and usage errors must answer before torch could be loaded.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -19,14 +20,15 @@ __all__ = ["application", "main"]
 # typer brings its own copy of click in some releases; the base of all usage errors is found through a public subclass.
 _USAGE_ERRORS: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
-_HELP = """The physics of deep learning as a tool: forecast, check and repair a network before it is trained.
-
-MODEL is `path/file.py:factory`, `package.module:factory` or `mlp:64-64x12-10:relu`. DATA is a bundled name (digits,
-breast_cancer, wine, iris, diabetes, photos, ising:32x32:T=2.5), a .npy, .npz, .csv or .parquet file, a folder of
-images with one subfolder per class, or `path/file.py:loader`.
-
-Exit codes: 0 healthy or done, 1 findings, 2 bad usage or bad input, 130 interrupted.
-"""
+_HELP = "\n\n".join(
+    (
+        "The physics of deep learning as a tool: forecast, check and repair a network before it is trained.",
+        "MODEL is file.py:factory, package.module:factory or mlp:64-64x12-10:relu.",
+        "DATA is a bundled name (digits, breast_cancer, wine, iris, diabetes, photos, ising:32x32:T=2.5), a .npy, "
+        ".npz, .csv or .parquet file, a folder of images with one subfolder per class, or file.py:loader.",
+        "Exit codes: 0 healthy or done, 1 findings, 2 bad usage or bad input, 130 interrupted.",
+    )
+)
 
 
 def application() -> typer.Typer:
@@ -41,6 +43,7 @@ def application() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (those of the process if None) and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    _forgive_narrow_encodings()
     try:
         code = application()(words, prog_name="rgflow", standalone_mode=False)
         sys.stdout.flush()
@@ -61,6 +64,13 @@ def _options(
     ),
 ) -> None:
     """Options of the command itself."""
+
+
+def _forgive_narrow_encodings() -> None:
+    """Let a character that the terminal cannot show become "?" instead of ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _version(wanted: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 from rgflow.cli.endings import DONE, FINDINGS, ended
 from rgflow.cli.output import distinct, json_output, output_path
 from rgflow.cli.progress import progress_bar
-from rgflow.cli.settings import at_least, available_device, one_of, positive
+from rgflow.cli.settings import at_least, available_device, one_of, positive, seed_in_range
 
 if TYPE_CHECKING:
     from rgflow.report import CheckReport
@@ -85,7 +85,7 @@ def _run(request: _Request) -> int:
 def _checked(request: _Request) -> _Files:
     """Judge every setting before any work."""
     at_least("--networks", request.networks, least=2, why="since a spread over seeds needs two networks")
-    at_least("--seed", request.seed, least=0, why="as every seed of torch's and numpy's generators")
+    seed_in_range(request.seed)
     at_least("--batch", request.batch, least=2, why="since telling inputs apart needs two of them")
     positive("--learning-rate", request.learning_rate)
     one_of("--optimizer", request.optimizer, allowed=OPTIMIZERS)

@@ -5,13 +5,19 @@ from collections.abc import Sequence
 
 from rgflow.errors import DeviceError, SettingError
 
-__all__ = ["at_least", "available_device", "number_list", "one_of", "positive"]
+__all__ = ["at_least", "available_device", "number_list", "one_of", "positive", "seed_in_range"]
 
 
 def at_least(name: str, value: int | None, *, least: int, why: str) -> None:
     """Raise SettingError if `value` is given and below `least`; `why` completes "it must be >= least, ..."."""
     if value is not None and value < least:
         raise SettingError(f"{name} is {value}; it must be >= {least}, {why}")
+
+
+def seed_in_range(value: int) -> None:
+    """Raise SettingError if `value` is no seed for every generator in use (numpy's take 32 bits)."""
+    if not 0 <= value < 2**32:
+        raise SettingError(f"--seed is {value}; it must be >= 0 and below 2^32")
 
 
 def positive(name: str, value: float | None) -> None:
@@ -46,7 +52,7 @@ def available_device(device: str) -> None:
     import torch
 
     try:
-        torch.empty(1, device=torch.device(device)).add_(1.0)
+        torch.ones(1, device=torch.device(device)).item()  # item: a device without numbers, such as meta, fails too
     except Exception as error:
         have = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         raise DeviceError(f"device {device!r} is not available; this machine has {', '.join(have)}") from error

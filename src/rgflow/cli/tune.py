@@ -12,7 +12,7 @@ from rgflow.cli.check import OPTIMIZERS
 from rgflow.cli.endings import DONE, ended
 from rgflow.cli.output import distinct, json_output, output_path, write_state
 from rgflow.cli.progress import progress_bar
-from rgflow.cli.settings import at_least, number_list, one_of
+from rgflow.cli.settings import at_least, number_list, one_of, seed_in_range
 
 if TYPE_CHECKING:
     from rgflow.cli.tune_report import TuneReport
@@ -91,7 +91,7 @@ def _run(request: _Request) -> int:
 def _checked(request: _Request) -> _Plan:
     """Judge every setting before any work."""
     at_least("--networks", request.networks, least=2, why="since a confidence interval needs two pairs")
-    at_least("--seed", request.seed, least=0, why="as every seed of torch's and numpy's generators")
+    seed_in_range(request.seed)
     at_least("--steps", request.steps, least=1, why="since untrained networks prove nothing")
     one_of("--optimizer", request.optimizer, allowed=OPTIMIZERS)
     rates = number_list("--rates", request.rates)

@@ -3,14 +3,19 @@
 The function returns inputs, (inputs, targets) or a Dataset; torch integer tensors stay integers (token indices).
 """
 
+import importlib
 import importlib.util
 import inspect
+import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+import torch
 
 from rgflow.datasets.arrays import as_dataset, with_source
 from rgflow.errors import DataError
@@ -24,8 +29,9 @@ def load_with_function(path: Path, *, function: str) -> Dataset:
 
     Raises: DataError if the file or function is missing or fails, needs arguments, or returns something else.
     """
-    found = _function(_module(path), name=function, path=path)
-    result = _called(found, spec=f"{path}:{function}")
+    with _as_found(path.resolve().parent):
+        found = _function(_module(path), name=function, path=path)
+        result = _called(found, spec=f"{path}:{function}")
     if isinstance(result, Dataset):
         return result
     inputs, targets = result, None
@@ -50,25 +56,38 @@ def _module(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise DataError(f"{path} cannot be imported as a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[name] = module  # dataclasses look their module up there
     try:
-        with _importable(path.resolve().parent):
-            spec.loader.exec_module(module)
+        spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        sys.modules.pop(name, None)
         raise DataError(f"{path} fails on import with {_said(error)}") from error
     return module
 
 
 @contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Let the file import its neighbours while it runs, as it could if it were started as a script."""
-    before = list(sys.path)
+def _as_found(folder: Path) -> Iterator[None]:
+    """Let code of the user run as if started in `folder`, then put back paths, neighbours, random states and dtype."""
+    python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - only kept
+    dtype, paths, known = torch.get_default_dtype(), list(sys.path), set(sys.modules)
+    bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
     try:
         yield
     finally:
-        sys.path[:] = before
+        sys.path[:], sys.dont_write_bytecode = paths, bytecode
+        for name in [n for n in sys.modules if n not in known and _lies_in(sys.modules[n], folder=folder)]:
+            del sys.modules[name]
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
+        torch.set_rng_state(cpu)
+        torch.set_default_dtype(dtype)
+
+
+def _lies_in(module: ModuleType, *, folder: Path) -> bool:
+    """Whether a module is a neighbour of the user's file, so that another file may have one of the same name."""
+    place = getattr(module, "__file__", None)
+    return place is not None and Path(place).parent == folder
 
 
 def _function(module: ModuleType, *, name: str, path: Path) -> Callable[[], Any]:

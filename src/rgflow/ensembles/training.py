@@ -148,20 +148,19 @@ def _trained_scores(
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(orders[0, 0]))
         optimizer = _optimizer(plan.optimizer, stack.directions)
+        decay = _ADAMW_DECAY if plan.optimizer == "adamw" else 0.0
         for step in range(plan.steps):
             rows = orders[:, step * batch : (step + 1) * batch].to(train.inputs.device)
-            losses = stack.step(train.inputs[rows], train.targets[rows], optimizer=optimizer)  # type: ignore[index]
+            losses = stack.step(train.inputs[rows], train.targets[rows], optimizer=optimizer, decay=decay)  # type: ignore[index]
             if progress is not None:
                 progress(len(stack.rates))
             if step % _CHECK_EVERY == 0 and not bool(losses.isfinite().any()):
                 break
-            if plan.optimizer == "adamw":
-                stack.decay(_ADAMW_DECAY)
         return torch.stack([score(stack.predict(part.inputs), part.targets).cpu() for part in held_out])  # type: ignore[arg-type]
 
 
 def _optimizer(name: Optimizer, directions: list[Tensor]) -> torch.optim.Optimizer:
-    # AdamW differs from Adam by a decay that does not depend on the gradient; `_Stack.decay` applies it.
+    # AdamW differs from Adam by a decay that does not depend on the gradient; `_Stack.step` applies it.
     return torch.optim.SGD(directions, lr=1.0) if name == "sgd" else torch.optim.Adam(directions, lr=1.0)
 
 
@@ -194,7 +193,7 @@ class _Stack:
         rates = torch.tensor([multiplier * rate for rate in self.rates], dtype=value.dtype, device=value.device)
         return rates.view(-1, *[1] * (value.ndim - 1))
 
-    def step(self, inputs: Tensor, targets: Tensor, *, optimizer: torch.optim.Optimizer) -> Tensor:
+    def step(self, inputs: Tensor, targets: Tensor, *, optimizer: torch.optim.Optimizer, decay: float) -> Tensor:
         """Take one optimizer step of every member on its own minibatch; return the mean losses (members,)."""
         self._base.train()
         losses = sample_losses(self._run(inputs), targets).mean(-1)
@@ -205,15 +204,11 @@ class _Stack:
         optimizer.step()
         with torch.no_grad():
             for value, direction, rate in zip(moving, self.directions, self._steps, strict=True):
+                if decay:
+                    value.mul_(1.0 - decay * rate)
                 value.addcmul_(direction, rate)
                 direction.zero_()
         return losses.detach()
-
-    @torch.no_grad()
-    def decay(self, strength: float) -> None:
-        """Multiply every trained parameter by 1 - rate * strength."""
-        for name, rate in zip(self.names, self._steps, strict=True):
-            self.values[name].mul_(1.0 - strength * rate)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "mean_field": ["MeanFieldResult", "forecast_rows"],
         "measure": ["measure_ensemble"],
         "redraw": ["Draws", "draw_networks"],
+        "trial": ["Trial", "run_trial"],
         "stability": ["CurvatureMeasurement", "curvature_top"],
     },
 )

@@ -90,7 +90,11 @@ def _met(before: list[tuple[str, ...]], now: list[tuple[str, ...]]) -> list[tupl
 
 def _digest(tensor: Tensor) -> tuple[object, ...]:
     values = tensor.detach().cpu().contiguous()
-    return tuple(values.shape), str(values.dtype), blake2b(values.flatten().view(torch.uint8).numpy().tobytes()).digest()
+    return (
+        tuple(values.shape),
+        str(values.dtype),
+        blake2b(values.flatten().view(torch.uint8).numpy().tobytes()).digest(),
+    )
 
 
 def _memory(tensor: Tensor) -> object:

@@ -93,7 +93,9 @@ def as_factory(model: "nn.Module | Factory | Callable[[], nn.Module]") -> Factor
     if isinstance(model, nn.Module):
         return Factory(type(model).__name__, lambda: copy.deepcopy(model), None, model)
     if not callable(model):
-        raise ModelError(f"the model is {_kind(model)}; give an nn.Module or a function without arguments that builds one")
+        raise ModelError(
+            f"the model is {_kind(model)}; give an nn.Module or a function without arguments that builds one"
+        )
     name = getattr(model, "__name__", type(model).__name__)
     _refuse_arguments(model, name=name)
     return Factory(name, model)
@@ -107,7 +109,9 @@ def _attribute(module: Any, name: str, *, place: str) -> Any:
             raise ModelError(f"{place} has no factory {name!r}; it offers {offers}")
         found = getattr(found, part)
     if not isinstance(found, nn.Module) and not callable(found):
-        raise ModelError(f"{place}:{name} is {_kind(found)}; name a function without arguments that builds an nn.Module")
+        raise ModelError(
+            f"{place}:{name} is {_kind(found)}; name a function without arguments that builds an nn.Module"
+        )
     return found
 
 

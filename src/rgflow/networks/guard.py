@@ -71,8 +71,7 @@ def _setting_undos() -> list[_Undo]:
         torch.get_float32_matmul_precision(),
     )
     check_anomalies = torch.is_anomaly_check_nan_enabled()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic = _determinism()
     cudnn = {name: getattr(torch.backends.cudnn, name) for name in ("deterministic", "benchmark", "enabled")}
     bytecode = sys.dont_write_bytecode
     return [
@@ -82,10 +81,18 @@ def _setting_undos() -> list[_Undo]:
         lambda: torch.set_grad_enabled(gradients),
         lambda: torch.autograd.set_detect_anomaly(anomalies, check_nan=check_anomalies),
         lambda: torch.get_float32_matmul_precision() == precision or torch.set_float32_matmul_precision(precision),
-        lambda: torch.use_deterministic_algorithms(deterministic, warn_only=warn_only),
+        # Only where it changed: setting it loads torch's compiler, which takes seconds.
+        lambda: (
+            _determinism() == deterministic
+            or torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
+        ),
         lambda: [setattr(torch.backends.cudnn, name, value) for name, value in cudnn.items()],
         lambda: setattr(sys, "dont_write_bytecode", bytecode),
     ]
+
+
+def _determinism() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def _restore_device(device: torch.device) -> None:

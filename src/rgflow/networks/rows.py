@@ -7,12 +7,20 @@ A leaf is a module without children (a parametrised module counts as one). A row
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from rgflow.records.measurement import RowIdentity
 
-__all__ = ["LinearCall", "Row", "first_tensor", "is_leaf", "repeated_parameters", "with_first_tensor"]
+__all__ = [
+    "LinearCall",
+    "Row",
+    "default_channel_axis",
+    "first_tensor",
+    "is_leaf",
+    "one_line",
+    "task_loss",
+    "with_first_tensor",
+]
 
 
 @dataclass(frozen=True)
@@ -104,21 +112,17 @@ def with_first_tensor(output: object, tensor: Tensor) -> object:
     return output
 
 
-def repeated_parameters(rows: Sequence[Row]) -> frozenset[int]:
-    """Return the ids of the parameter tensors that more than one row uses (shared or tied weights)."""
-    seen: set[int] = set()
-    repeated: set[int] = set()
-    for row in rows:
-        for parameter in {id(p) for p in row.parameters}:
-            (repeated if parameter in seen else seen).add(parameter)
-    return frozenset(repeated)
-
-
 def default_channel_axis(tensor: Tensor) -> int:
     """Return the axis that torch's own layers use for channels: 1 for images, else the last."""
     return 1 if tensor.ndim >= 4 else max(tensor.ndim - 1, 0)
 
 
-def is_constant(tensor: Tensor) -> bool:
-    """Return whether all entries are equal, as in a fresh norm layer's scale or a zero bias."""
-    return tensor.numel() == 0 or bool(torch.all(tensor == tensor.flatten()[0]))
+def task_loss(outputs: Tensor, targets: Tensor | None, *, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Return loss(outputs, targets), or the mean squared output where there are no targets."""
+    return outputs.pow(2).mean() if targets is None else loss(outputs, targets)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as one line: its type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

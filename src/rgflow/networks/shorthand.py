@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ def plain_mlp(spec: str) -> Callable[[], nn.Module]:
 
     def build() -> nn.Module:
         layers: list[nn.Module] = []
-        for fan_in, width in zip(widths[:-2], widths[1:-1], strict=True):
+        for fan_in, width in pairwise(widths[:-1]):
             layers += [nn.Linear(fan_in, width), _MODULES[name]()]
         return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
 

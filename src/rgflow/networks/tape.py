@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from rgflow.networks.expression import SOURCE, Expression, acts_pointwise, function_name
 
-__all__ = ["Consumption", "Source", "Tape", "Value"]
+__all__ = ["Consumption", "Feed", "MapCall", "Source", "Tape", "Value"]
 
 _REARRANGING = frozenset(
     "view reshape flatten unflatten permute transpose contiguous squeeze unsqueeze clone detach to float double t "
@@ -70,16 +70,34 @@ class Consumption:
     value: Value
 
 
+@dataclass(frozen=True)
+class Feed:
+    """What enters a map, per input feature (or channel), summed over features and averaged over samples and positions.
+
+    `varying` = sum of x^2 over features that vary, `constant` = the same over features that do not, `variance` = the
+    summed variance; `features` and `constants` count them.
+    """
+
+    varying: float
+    constant: float
+    variance: float
+    features: int
+    constants: int
+
+
 @dataclass(frozen=True, eq=False)
 class MapCall:
-    """One call of a linear map: names, the call's options, its input as a value and as numbers."""
+    """One call of a linear map: names, the call's arguments, its input as a value and in numbers, and its result.
+
+    `boundary` = mean(v in) / mean(v out) of the position variances: what zero padding takes away, 1 without padding.
+    """
 
     weight: str
     bias: str | None
     function: str
     options: Mapping[str, Any]
     argument: Value
-    numbers: Tensor
+    feed: Feed
     result: Source
     boundary: float
 
@@ -105,21 +123,18 @@ class Tape(TorchFunctionMode):
         """Run the function, then note what its result is."""
         options = kwargs or {}
         before = {id(t): self._values[id(t)] for t in _tensors((args, options)) if id(t) in self._values}
-        numbers = args[0].detach().clone() if function_name(func) in _MAPS and isinstance(args[0], Tensor) else None
         result = func(*args, **options)
         if isinstance(result, Tensor | tuple | list) and not isinstance(result, torch.Size):
-            self._note(func, args, options, result=result, before=before, numbers=numbers)
+            self._note(func, args, options, result=result, before=before)
         return result
 
-    def _note(
-        self, func: Any, args: Sequence[Any], options: Mapping[str, Any], *, result: Any, before: dict, numbers: Any
-    ) -> None:
+    def _note(self, func: Any, args: Sequence[Any], options: Mapping[str, Any], *, result: Any, before: dict) -> None:
         name = function_name(func)
         if name == "attribute":
             return
         if name == "multi_head_attention_forward":
             self._note_attention(func, args, options, result=result, before=before)
-        elif name in _MAPS and self._note_map(name, func, args, options, result=result, before=before, numbers=numbers):
+        elif name in _MAPS and self._note_map(name, args, options, result=result, before=before):
             return
         elif name == "embedding":
             self._fresh("embedding", result, before, name=name)
@@ -173,9 +188,7 @@ class Tape(TorchFunctionMode):
         self._keep(result, value)
         return True
 
-    def _note_map(
-        self, name: str, func: Any, args: Sequence[Any], options: Mapping[str, Any], *, result: Any, before: dict, numbers: Any
-    ) -> bool:
+    def _note_map(self, name: str, args: Sequence[Any], options: Mapping[str, Any], *, result: Any, before: dict) -> bool:
         bound = _bound(name, args, options)
         weight, entering = bound.get("weight"), bound.get("input")
         if id(weight) not in self.names or not isinstance(result, Tensor):
@@ -191,7 +204,7 @@ class Tape(TorchFunctionMode):
                 function=name,
                 options=bound,
                 argument=value,
-                numbers=numbers,
+                feed=_feed(entering, axis=1 if name.startswith("conv") else -1),
                 result=made.source,
                 boundary=boundary,
             )
@@ -218,7 +231,7 @@ class Tape(TorchFunctionMode):
                     function="attention",
                     options={"weight": projection},
                     argument=inner,
-                    numbers=output,
+                    feed=_feed(output, axis=-1),
                     result=made.source,
                     boundary=1.0,
                 )
@@ -239,7 +252,8 @@ class Tape(TorchFunctionMode):
         for tensor in _tensors(result):
             made = self._start(kind, name, tensor, ancestors=ancestors)
             made.source.operands = operands
-            self._keep(tensor, made)
+            profile = _resized(operands[0].profile, tensor) if operands and kind in ("sum", "norm") else None
+            self._keep(tensor, replace(made, profile=profile))
 
     def _rearranged(self, result: Any, value: Value) -> None:
         for tensor in _tensors(result):
@@ -270,6 +284,19 @@ def _tensors(tree: Any) -> list[Tensor]:
     if isinstance(tree, tuple | list):
         return [t for part in tree for t in _tensors(part)]
     return []
+
+
+def _feed(entering: Tensor, *, axis: int) -> Feed:
+    features = entering.detach().double().movedim(axis, -1).flatten(0, -2)
+    varies = (features != features[:1]).any(0)
+    squares, means = features.square().mean(0), features.mean(0)
+    return Feed(
+        varying=float(squares[varies].sum()),
+        constant=float(squares[~varies].sum()),
+        variance=float((squares - means.square()).clamp(min=0).sum()),
+        features=int(varies.numel()),
+        constants=int((~varies).sum()),
+    )
 
 
 _CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")

@@ -9,98 +9,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from rgflow.numerics import piecewise
+from rgflow.numerics.piecewise import leaky, piecewise_polynomial
 from rgflow.numerics.pointwise import Activation, differentiated
 
-__all__ = [
-    "BUILDERS",
-    "elu_family",
-    "gelu_erf",
-    "gelu_tanh",
-    "hardsigmoid",
-    "hardswish",
-    "leaky",
-    "piecewise_polynomial",
-    "softplus",
-]
+__all__ = ["BUILDERS", "gelu_erf", "gelu_tanh", "softplus"]
 
 _ROOT_2 = math.sqrt(2.0)
 _DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
-# SELU's published constants (Klambauer et al. 2017, arXiv:1706.02515), as PyTorch rounds them.
-_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-
-
-def leaky(upper: float, lower: float, *, name: str, module: str) -> Activation:
-    """Return s(z) = upper z for z > 0 and lower z for z < 0."""
-    kinks = () if upper == lower else (0.0,)
-    return Activation(
-        name,
-        lambda z: torch.where(z > 0, upper * z, lower * z),
-        lambda z: torch.where(z > 0, torch.full_like(z, upper), torch.full_like(z, lower)),
-        torch.zeros_like,
-        kinks=kinks,
-        jumps=(upper - lower,) if kinks else (),
-        family="scale-invariant",
-        module=module,
-    )
-
-
-def piecewise_polynomial(
-    knots: tuple[float, ...], pieces: tuple[tuple[float, ...], ...], *, name: str, module: str = ""
-) -> Activation:
-    """Return the function that equals pieces[i] (ascending coefficients) between knots[i-1] and knots[i]."""
-    edges = torch.tensor(knots, dtype=torch.float64)
-    order = max(len(piece) for piece in pieces) + 2
-    table = torch.tensor([tuple(piece) + (0.0,) * (order - len(piece)) for piece in pieces], dtype=torch.float64)
-    tables = [table]
-    for _ in range(2):
-        powers = torch.arange(1, tables[-1].shape[1], dtype=torch.float64)
-        tables.append(tables[-1][:, 1:] * powers)
-    functions = [_piecewise(edges, table) for table in tables]
-    jumps, steps = (
-        tuple(
-            float(_horner(tables[which][i + 1], knot) - _horner(tables[which][i], knot)) for i, knot in enumerate(knots)
-        )
-        for which in (1, 0)
-    )
-    return Activation(name, *functions, kinks=knots, jumps=jumps, steps=steps, module=module)
-
-
-def _horner(coefficients: Tensor, z: float) -> float:
-    value = 0.0
-    for coefficient in coefficients.flip(0).tolist():
-        value = value * z + coefficient
-    return value
-
-
-def _piecewise(edges: Tensor, table: Tensor) -> Callable[[Tensor], Tensor]:
-    degree = max((int(k) for k in range(table.shape[1]) if bool((table[:, k] != 0).any())), default=0)
-
-    def function(z: Tensor) -> Tensor:
-        piece = torch.bucketize(z, edges.to(z.device))
-        local = table.to(z.device)
-        value = local[:, degree][piece]
-        for power in range(degree - 1, -1, -1):
-            value = value * z + local[:, power][piece]
-        return value
-
-    return function
-
-
-def elu_family(alpha: float, length: float, scale: float, *, name: str, module: str) -> Activation:
-    """Return s(z) = scale z for z > 0 and scale alpha (exp(z / length) - 1) for z < 0."""
-
-    def exponential(z: Tensor, power: int) -> Tensor:
-        return scale * alpha / length**power * torch.exp(z.clamp(max=0.0) / length)
-
-    return Activation(
-        name,
-        lambda z: torch.where(z > 0, scale * z, scale * alpha * torch.expm1(z.clamp(max=0.0) / length)),
-        lambda z: torch.where(z > 0, scale, exponential(z, 1)),
-        lambda z: torch.where(z > 0, 0.0, exponential(z, 2)),
-        kinks=(0.0,),
-        jumps=(scale * (1.0 - alpha / length),),
-        module=module,
-    )
 
 
 def _normal(z: Tensor) -> Tensor:
@@ -182,14 +98,14 @@ def _mish() -> Activation:
     return Activation("mish", lambda z: z * gates(z)[0], derivative, second, module="nn.Mish()")
 
 
-def softplus(beta: float = 1.0, *, module: str = "nn.Softplus()") -> Activation:
+def softplus(beta: float = 1.0) -> Activation:
     """Return s(z) = log(1 + exp(beta z)) / beta, evaluated without PyTorch's linear cut."""
     return Activation(
         "softplus" if beta == 1.0 else f"softplus({beta:g})",
         lambda z: torch.logaddexp(beta * z, torch.zeros_like(z)) / beta,
         lambda z: torch.sigmoid(beta * z),
         lambda z: beta * torch.sigmoid(beta * z) * torch.sigmoid(-beta * z),
-        module=module,
+        module="nn.Softplus()" if beta == 1.0 else f"nn.Softplus(beta={beta:g})",
     )
 
 
@@ -228,22 +144,6 @@ def _softsign() -> Activation:
     )
 
 
-def hardswish() -> Activation:
-    """Return s(z) = z min(max(z + 3, 0), 6) / 6 (Howard et al. 2019, arXiv:1905.02244)."""
-    pieces = ((0.0,), (0.0, 0.5, 1.0 / 6.0), (0.0, 1.0))
-    return piecewise_polynomial((-3.0, 3.0), pieces, name="hardswish", module="nn.Hardswish()")
-
-
-def hardsigmoid() -> Activation:
-    """Return s(z) = min(max(z + 3, 0), 6) / 6."""
-    pieces = ((0.0,), (0.5, 1.0 / 6.0), (1.0,))
-    return piecewise_polynomial((-3.0, 3.0), pieces, name="hardsigmoid", module="nn.Hardsigmoid()")
-
-
-def _clipped(low: float, high: float, *, name: str, module: str) -> Activation:
-    return piecewise_polynomial((low, high), ((low,), (0.0, 1.0), (high,)), name=name, module=module)
-
-
 def _smooth(name: str, *functions: Callable[[Tensor], Tensor], family: str = "", module: str = "") -> Activation:
     missing = list(functions)
     while len(missing) < 3:
@@ -251,26 +151,23 @@ def _smooth(name: str, *functions: Callable[[Tensor], Tensor], family: str = "",
     return Activation(name, missing[0], missing[1], missing[2], family=family, module=module)
 
 
-def _selu() -> Activation:
-    return elu_family(_SELU_ALPHA, 1.0, _SELU_SCALE, name="selu", module="nn.SELU()")
-
-
-# Name -> builder; a name with an entry in `activations.ALIASES` is spelled more than one way.
+# Name -> builder without parameters.
 BUILDERS: dict[str, Callable[[], Activation]] = {
     "identity": lambda: leaky(1.0, 1.0, name="identity", module="nn.Identity()"),
     "relu": lambda: leaky(1.0, 0.0, name="relu", module="nn.ReLU()"),
     "abs": lambda: leaky(1.0, -1.0, name="abs", module=""),
-    "elu": lambda: elu_family(1.0, 1.0, 1.0, name="elu", module="nn.ELU()"),
-    "celu": lambda: elu_family(1.0, 1.0, 1.0, name="celu", module="nn.CELU()"),
-    "selu": _selu,
+    "elu": piecewise.elu,
+    "celu": piecewise.celu,
+    "selu": piecewise.selu,
     "gelu": gelu_erf,
     "gelu_tanh": gelu_tanh,
     "silu": _silu,
     "mish": _mish,
-    "hardswish": hardswish,
-    "hardsigmoid": hardsigmoid,
-    "hardtanh": lambda: _clipped(-1.0, 1.0, name="hardtanh", module="nn.Hardtanh()"),
-    "relu6": lambda: _clipped(0.0, 6.0, name="relu6", module="nn.ReLU6()"),
+    "hardswish": piecewise.hardswish,
+    "hardsigmoid": piecewise.hardsigmoid,
+    "hardtanh": piecewise.hardtanh,
+    "leaky_relu": piecewise.leaky_relu,
+    "relu6": piecewise.relu6,
     "tanh": _tanh,
     "sigmoid": _sigmoid,
     "softplus": softplus,

@@ -1,7 +1,7 @@
-"""The critical point of an activation: the variances at which signals and differences neither grow nor shrink with depth.
+"""The critical point of an activation: variances at which signals and differences neither grow nor shrink with depth.
 
-Convention: K' = F(K) = C_b + C_W <s^2>_K; critical means K* = F(K*), chi_parallel = F'(K*) = (C_W / K*) <z s s'> = 1 and
-chi_perpendicular = C_W <s'^2> = 1. Units: kernels and bias variances are mean squares of preactivations.
+Convention: K' = F(K) = C_b + C_W <s^2>_K; critical means K* = F(K*), chi_parallel = F'(K*) = (C_W / K*) <z s s'> = 1
+and chi_perpendicular = C_W <s'^2> = 1. Units: kernels and bias variances are mean squares of preactivations.
 """
 
 import math
@@ -26,9 +26,11 @@ Kind = Literal["scale-invariant", "vanishing", "half-stable", "unstable", "none"
 class Criticality:
     """The critical point and what decides the flow next to it.
 
-    `kernel` is K*: None means any (scale-invariant) or none. `coefficient` a and `exponent` s: next to the critical point
-    F(K) = K + a |K - K*|^(1+s), where s is infinite if every power vanishes. `growth` is nu: the connected four-point
-    function of a network of depth l and width n tends to nu (l/n) K^2; `amplitude` is A = C_W^2 (<s^4> - <s^2>^2) / K^2.
+    `kernel` is K*: None means any (scale-invariant) or none. `coefficient` a and `exponent` s: next to the critical
+    point F(K) = K + a |K - K*|^(1+s), where s is infinite if every power vanishes; at K* = 0 also chi_perpendicular =
+    1 + b K^s with b the `perpendicular_coefficient` (at K* > 0: 1 + b (K - K*)). `growth` is nu: the connected
+    four-point function at depth l and width n tends to nu (l/n) K^2 (started at K* itself, if half-stable; A/5 after a
+    long approach to it). `amplitude` is A = C_W^2 (<s^4> - <s^2>^2) / K^2.
     `compromise` is a (weight_variance, bias_variance) that at least keeps gradients, where there is no critical point.
     """
 
@@ -48,7 +50,7 @@ class Criticality:
 def criticality(activation: "Activation | str | Callable[..., Tensor]") -> Criticality:
     """Return the critical point of `activation` and its universality class.
 
-    Of several candidates a stable K* = 0 is preferred, then a half-stable K* > 0 (the smallest), then an unstable K* = 0.
+    Of several candidates a stable K* = 0 is preferred, then the smallest half-stable K* > 0, then an unstable K* = 0.
     Errors: K*, C_W and C_b to 8 digits for K* in [1e-6, 1e8]; narrower features than 1e-12 are not seen.
     Source: Roberts, Yaida and Hanin 2022, arXiv:2106.10165, ch. 5.
 
@@ -62,8 +64,11 @@ def criticality(activation: "Activation | str | Callable[..., Tensor]") -> Criti
 @lru_cache(maxsize=256)
 def _classified(activation: Activation) -> Criticality:
     if any(step != 0.0 for step in activation.steps):
-        where = ", ".join(f"{k:g}" for k, step in zip(activation.kinks, activation.steps, strict=True) if step != 0.0)
-        return _none(f"the activation jumps at z = {where}, so chi_perpendicular is infinite: equal inputs are torn apart")
+        where = [kink for kink, step in zip(activation.kinks, activation.steps, strict=True) if step != 0.0]
+        place = f"z = {where[0]:g}" if len(where) == 1 else f"{len(where)} points"
+        return _none(f"the activation jumps at {place}, so chi_perpendicular is infinite: equal inputs are torn apart")
+    if any(math.isinf(jump) for jump in activation.jumps):
+        return _none("the slope is infinite at a point, so chi_perpendicular is infinite: equal inputs are torn apart")
     slopes = activation.scale_invariant
     if slopes is not None:
         return _scale_invariant(slopes)
@@ -92,7 +97,8 @@ def _scale_invariant(slopes: tuple[float, float]) -> Criticality:
 
 def _at_zero(kind: Kind, origin: SmallKernel) -> Criticality:
     flow = "shrinks towards" if kind == "vanishing" else "grows away from"
-    reason = f"s(0) = 0 with slope: with C_W = 1 / <s'^2> at 0 and no bias the kernel {flow} K* = 0 as a power of depth"
+    pace = "slower than any power of depth" if math.isinf(origin.exponent) else "as a power of depth"
+    reason = f"s(0) = 0 with slope: with C_W = 1 / <s'^2> at 0 and no bias the kernel {flow} K* = 0 {pace}"
     return Criticality(
         kind,
         1.0 / origin.slope_square,
@@ -133,8 +139,8 @@ def _why_none(activation: Activation, table: Scan, roots: list[FixedPoint]) -> s
     if roots:
         root = roots[0]
         return (
-            f"chi_parallel = chi_perpendicular = 1 only at K = {root.kernel:.4g}, where the bias variance would have to be"
-            f" {root.bias_variance:.4g} < 0"
+            f"chi_parallel = chi_perpendicular = 1 only at K = {root.kernel:.4g}, where the bias variance"
+            f" would have to be {root.bias_variance:.4g} < 0"
         )
     ratio, kernel = table.closest
     if not math.isfinite(ratio):
@@ -142,5 +148,5 @@ def _why_none(activation: Activation, table: Scan, roots: list[FixedPoint]) -> s
     if abs(ratio - 1.0) < 1e-3:
         limit = "0" if kernel < 1.0 else "infinity"
         start = f"s(0) = {activation.origin:.4g}" if abs(activation.origin) > 1e-12 else "the slope at 0 vanishes"
-        return f"chi_parallel / chi_perpendicular tends to 1 only as K -> {limit}, where no fixed point exists ({start})"
+        return f"chi_parallel / chi_perpendicular is 1 only as K -> {limit}, where no fixed point exists ({start})"
     return f"chi_parallel / chi_perpendicular never reaches 1; the closest is {ratio:.4g}, at K = {kernel:.3g}"

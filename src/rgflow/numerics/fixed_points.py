@@ -82,7 +82,7 @@ def _polished(activation: Activation, lower: float, upper: float) -> FixedPoint:
         near = moments(activation, kernel)
         return float(near.response / (kernel * near.slope_square)) - 1.0
 
-    root = brentq(excess, math.log(lower), math.log(upper), xtol=1e-14, rtol=1e-14)
+    root = brentq(excess, math.log(lower), math.log(upper), xtol=1e-14)
     kernel = math.exp(float(root))  # type: ignore[arg-type]
     return _fixed_point(kernel, moments(activation, kernel), slope_rise=_slope_rise(activation, kernel))
 
@@ -109,10 +109,14 @@ def _fixed_point(kernel: float, near: Moments, *, slope_rise: float) -> FixedPoi
 
 
 def edge_of_chaos(table: Scan) -> tuple[float, float] | None:
-    """Return (C_W, C_b) with chi_perpendicular = 1, chi_parallel <= 1 as close to 1 as any, and C_b >= 0; None if impossible."""
-    usable = (table.excess <= _ROUNDING) & (table.bias_ratio >= 0.0) & (table.kernels >= _SMALLEST)
+    """Return (C_W, C_b >= 0) with chi_perpendicular = 1 at a stable kernel; None if there is no such pair.
+
+    Among stable kernels (|chi_parallel| <= 1) the smallest whose chi_parallel is within 5 % of the one closest to 1.
+    """
+    stable = (table.excess <= _ROUNDING) & (table.excess >= -2.0)
+    usable = stable & (table.bias_ratio >= 0.0) & (table.kernels >= _SMALLEST)
     if not bool(usable.any()):
         return None
     excess = torch.where(usable, table.excess, -math.inf)
-    best = int(excess.argmax())
+    best = int((excess >= excess.max() - 0.05).nonzero()[0])
     return 1.0 / float(table.slope_square[best]), float(table.bias_ratio[best] * table.kernels[best])

@@ -21,13 +21,13 @@ _NEGLIGIBLE = 1e-3
 _TEST_ORDER = 16
 _PROBES = 23
 # Panels kept at most; beyond it the panels furthest from 0 are given up and the mesh reaches less far.
-_MOST_PANELS = 400
+_MOST_PANELS = 300
 _DEPTH = 44  # 2^-44 of a panel of length 1 is 6e-14, where rounding of z hides everything
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Panel edges on which a function is smooth to rounding, trusted for |z| <= `reach`; `length` is its finest feature."""
+    """Panels on which a function is smooth to rounding, trusted to |z| = `reach`; `length` is its finest feature."""
 
     edges: tuple[float, ...]
     reach: float
@@ -71,17 +71,17 @@ def _resolved(functions: Sequence[Callable[[Tensor], Tensor]], lower: Tensor, up
     for function, least in zip(functions, floor, strict=True):
         values = function(middle + half * nodes)
         deviation = (values @ matrix.T - function(middle + half * probes)).abs().amax(-1)
+        # Rounding of z alone moves the function by eps |z| times its slope; `least` measures that slope near 0.
+        rounding = 5e-14 * torch.maximum(lower.abs(), upper.abs()) * float(least) / _NEGLIGIBLE
         size = values.abs().amax(-1).clamp(min=float(least))
         # Panels where the function has overflowed are left alone: they lie outside every usable Gaussian.
-        good &= (deviation <= _RESOLVED * size) | ~torch.isfinite(deviation)
+        good &= (deviation <= _RESOLVED * size + rounding) | ~torch.isfinite(deviation)
         # Short panels that look smooth to 1e-9 show the rounding noise of the function, which no bisection removes.
         good |= (deviation <= 1e-9 * size) & (upper - lower <= 1e-3)
     return good
 
 
-def adapted_mesh(
-    functions: Sequence[Callable[[Tensor], Tensor]], *, reach: float, kinks: Sequence[float] = ()
-) -> Mesh:
+def adapted_mesh(functions: Sequence[Callable[[Tensor], Tensor]], *, reach: float, kinks: Sequence[float] = ()) -> Mesh:
     """Return the mesh on [-reach, reach] whose panels resolve all `functions`, found by bisection and then merged.
 
     Where the panels needed exceed the budget (a function oscillating to infinity) `reach` of the result is smaller.

@@ -1,4 +1,4 @@
-"""An activation as the theory sees it: a function of one number, its derivatives, and the points where it is not smooth.
+"""An activation as the theory sees it: a function of one number, its derivatives, and where it is not smooth.
 
 Convention: `kinks` are all points where the function or one of its first two derivatives is discontinuous; `jumps` and
 `steps` hold the discontinuity of the derivative and of the function there. Functions map float64 tensors elementwise.

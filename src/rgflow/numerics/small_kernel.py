@@ -23,7 +23,7 @@ _HIGHEST = 4  # highest power of e that a fit in float64 can tell from its own r
 
 @dataclass(frozen=True)
 class SmallKernel:
-    """Slope square A2 = <s'^2> at 0, and F(K)/K - 1 = a K^s, chi_perpendicular - 1 = b K^s at C_W = 1/A2; A = lim S/K^2."""
+    """A2 = <s'^2> at 0, and with C_W = 1/A2: F(K)/K - 1 = a K^s, chi_perpendicular - 1 = b K^s; A = lim S/K^2."""
 
     slope_square: float
     exponent: float
@@ -43,8 +43,8 @@ def small_kernel(activation: Activation) -> SmallKernel | None:
     angles = math.pi * (np.arange(_POINTS) + 0.5) / _POINTS
     deviation = 0.5 * width * (1.0 + np.cos(angles))
     found = moments(activation, torch.from_numpy(deviation**2))
-    ratio = _series(deviation, found.square.numpy() / deviation**2, width)
-    slope = _series(deviation, found.slope_square.numpy(), width)
+    ratio, misfit = _series(deviation, found.square.numpy() / deviation**2, width)
+    slope, _ = _series(deviation, found.slope_square.numpy(), width)
     fitted = slope[0]
     if not (math.isfinite(fitted) and fitted > 1e-10 * (size / length) ** 2):
         return None
@@ -52,7 +52,8 @@ def small_kernel(activation: Activation) -> SmallKernel | None:
     exact = 0.5 * (upper**2 + lower**2)
     # The slope read at 0 is exact for well-written functions; one that cancels near 0 is overruled by the fit.
     second = exact if abs(exact / fitted - 1.0) < 1e-9 else fitted
-    return _expanded(activation, ratio / second, slope / second, length=length, second=second)
+    power = _leading_power(ratio / second, misfit / second, kinked=0.0 in activation.kinks)
+    return _expanded(activation, ratio / second, slope / second, power=power, length=length, second=second)
 
 
 def _finest(activation: Activation) -> float:
@@ -68,22 +69,36 @@ def _finest(activation: Activation) -> float:
     return length
 
 
-def _series(deviation: np.ndarray, values: np.ndarray, width: float) -> np.ndarray:
-    """Coefficients of the powers of e / width, up to the highest that is meaningful."""
+def _series(deviation: np.ndarray, values: np.ndarray, width: float) -> tuple[np.ndarray, float]:
+    """Coefficients of the powers of e / width, up to the highest that is meaningful, and the largest misfit."""
     if not np.isfinite(values).all():
-        return np.full(_HIGHEST + 1, math.nan)
+        return np.full(_HIGHEST + 1, math.nan), math.nan
     fit = np.polynomial.Chebyshev.fit(deviation, values, _DEGREE, domain=[0.0, width])
     series = fit.convert(domain=[0.0, width], window=[0.0, 1.0], kind=np.polynomial.Polynomial)
-    return series.coef[: _HIGHEST + 1]
+    return series.coef[: _HIGHEST + 1], float(np.abs(fit(deviation) - values).max())
+
+
+def _leading_power(ratio: np.ndarray, misfit: float, *, kinked: bool) -> int | None:
+    """The first power of e whose coefficient stands out from rounding; None if there is none up to e^4."""
+    # Standard error of the coefficient of each power of e / width for unit noise of the values (measured on random
+    # values at these points), times 100 so that noise is not taken for a power.
+    growth = np.array([0.53, 53.0, 1.4e3, 1.7e4, 1.0e5]) * 100.0
+    threshold = growth * max(misfit, 1e-15)
+    # <s^2> has a term e^1 only if s'' jumps at 0.
+    first = 1 if kinked else 2
+    return next((k for k in range(first, _HIGHEST + 1) if abs(ratio[k]) > threshold[k]), None)
 
 
 def _expanded(
-    activation: Activation, ratio: np.ndarray, slope: np.ndarray, *, length: float, second: float
+    activation: Activation,
+    ratio: np.ndarray,
+    slope: np.ndarray,
+    *,
+    power: int | None,
+    length: float,
+    second: float,
 ) -> SmallKernel:
-    # Rounding of the fit, per power of e / width (measured: 1e-13 at power 1 to 1e-9 at power 4, with a margin of 30).
-    noise = (0.0, 3e-12, 1e-10, 2e-9, 3e-8)
     width = _FRACTION * length
-    power = next((k for k in range(1, _HIGHEST + 1) if abs(ratio[k]) > noise[k]), None)
     amplitude = _amplitude(activation, moments(activation, (1e-3 * width) ** 2), 1e-3 * width)
     if power is None:
         far = moments(activation, torch.tensor([0.05, 0.2], dtype=torch.float64) * length**2)

@@ -38,7 +38,8 @@ def mean(samples: Tensor) -> Statistic:
 def variance(samples: Tensor) -> Statistic:
     """Return the unbiased variance s^2 and its error sqrt((m4 - s^4 (n-3)/(n-1)) / n), m4 the fourth central moment.
 
-    Errors: the standard error is itself estimated; heavy tails need many samples. Source: Kendall and Stuart, vol. 1, ch. 10.
+    Errors: the standard error is itself estimated; heavy tails need many samples.
+    Source: Kendall and Stuart, The advanced theory of statistics, vol. 1, ch. 10.
     """
     values = _checked(samples, least=4)
     n = len(values)
@@ -66,7 +67,9 @@ def jackknife(function: Callable[..., Tensor], samples: Sequence[Tensor]) -> Sta
     columns = [_checked(column, least=2) for column in samples]
     n = len(columns[0])
     if any(len(column) != n for column in columns):
-        raise SettingError(f"the columns have {[len(column) for column in columns]} samples; they must have equally many")
+        raise SettingError(
+            f"the columns have {[len(column) for column in columns]} samples; they must have equally many"
+        )
     means = [column.mean(0) for column in columns]
     without = [average + (average - column) / (n - 1) for average, column in zip(means, columns, strict=True)]
     replicas = function(*without)

@@ -41,6 +41,7 @@ class LayerReport:
     the norm of the parameter gradient; `backward_gain` = E|dL/dz|^2 of this row over that of the next parametric row;
     `tangent_share` = this layer's part of the tangent kernel's trace on the batch. `*_deviation` = the seed-to-seed
     standard deviation of the same quantity. `control` = relative variance of this layer's kernel over seeds.
+    `chi_*` belong to the step into this layer; `dead` = measured fraction of channels that are constant on the batch.
     """
 
     name: str
@@ -66,4 +67,5 @@ class LayerReport:
     chi_perpendicular: float | None = None
     depth_scale: float | None = None
     control: float | None = None
+    dead: float | None = None
     verdict: str = "ok"

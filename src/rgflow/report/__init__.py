@@ -6,8 +6,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "check_report": ["CheckData", "CheckModel", "CheckReport", "LearningRateLimit", "Tally"],
-        "page": ["write_html"],
-        "schema": ["to_json"],
-        "text": ["to_text"],
+        "files": ["check_writable", "write_complete"],
+        "page": ["to_html", "write_html"],
+        "schema": ["json_schema", "to_json"],
+        "text": ["print_report", "to_text"],
     },
 )

@@ -5,27 +5,36 @@ Nothing is computed here beyond rounding; the JSON carries the full digits.
 
 import math
 
-__all__ = ["MISSING", "percent", "relative", "seconds", "short", "z_score"]
+__all__ = ["MISSING", "error_of", "percent", "relative", "seconds", "short", "z_score"]
 
 MISSING = "–"
 
-# Plain notation stays readable from 0.001 (at most five characters for three digits) to 99 999 (five digits).
-_PLAIN_FROM, _PLAIN_BELOW = 1e-3, 1e5
+# Powers of ten in plain notation: from 0.001 (seven characters for three digits) to 99 900 (five).
+_PLAIN_FROM, _PLAIN_BELOW = -3, 5
 
 
 def short(value: float | None) -> str:
     """Return `value` in three significant digits: "0.333", "12.0", "4830", "1.23e-05"; "–" for None and NaN."""
+    return _rounded(value, digits=3)
+
+
+def error_of(error: float | None) -> str:
+    """Return an absolute error in two significant digits: "0.011", "3.9e-14"; "–" for None and NaN."""
+    return _rounded(error, digits=2)
+
+
+def _rounded(value: float | None, *, digits: int) -> str:
     if value is None or math.isnan(value):
         return MISSING
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
     if value == 0.0:
         return "0"
-    rounded = float(f"{value:.2e}")
-    if not _PLAIN_FROM <= abs(rounded) < _PLAIN_BELOW:
-        return f"{rounded:.2e}"
-    decimals = max(0, 2 - math.floor(math.log10(abs(rounded))))
-    return f"{rounded:.{decimals}f}"
+    text = f"{value:.{digits - 1}e}"
+    exponent = int(text.partition("e")[2])
+    if not _PLAIN_FROM <= exponent < _PLAIN_BELOW:
+        return text
+    return f"{float(text):.{max(0, digits - 1 - exponent)}f}"
 
 
 def percent(fraction: float | None) -> str:

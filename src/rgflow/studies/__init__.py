@@ -1,1 +1,8 @@
-"""TODO title."""
+"""The jobs a user asks for, one file each: the only place where rooms meet."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={"checking": ["check"], "tune": ["Tuned", "tune"], "verify": ["verify"]},
+)

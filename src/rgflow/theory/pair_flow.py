@@ -28,7 +28,8 @@ class PairState:
 
     Shapes: `gaussian` the kernels without the discrete part of the bias (variance `discrete`), `covariance` (P, 3, 3)
     and `shift` (P, 3) in the whitened basis of `gaussian`, `fourth` (P, 3, 3) the weights' fourth cumulant, and
-    `propagator` (P, 3, 3), which carries fluctuations from the layer before (None in layers 1 and 2).
+    `propagator` (P, 3, 3), which carries fluctuations from the layer before (None in layer 2); `slope` (P,) =
+    C_W <s'_a s'_b>, the growth of gradient covariances across the step into this layer.
     """
 
     gaussian: PairKernel
@@ -37,6 +38,7 @@ class PairState:
     covariance: Tensor
     shift: Tensor
     fourth: Tensor
+    slope: Tensor
     propagator: Tensor | None
 
     @property
@@ -121,16 +123,20 @@ class OutputFeatures:
     discrete: float
     fresh: Tensor
     fourth: Tensor
+    slope: Tensor
 
     def state(self, *, covariance: Tensor, shift: Tensor, propagator: Tensor | None) -> PairState:
         """Return the next layer's state with this kernel."""
-        return PairState(self.gaussian, self.mixture, self.discrete, covariance, shift, self.fourth, propagator)
+        return PairState(
+            self.gaussian, self.mixture, self.discrete, covariance, shift, self.fourth, self.slope, propagator
+        )
 
 
 def output_features(activation: Activation, nodes: PairNodes, *, width: int, law: LayerLaw) -> OutputFeatures:
     """Return the features that neurons at `nodes` send to a layer drawn from `law`."""
     out = activation.function(nodes.first)
-    difference = out - activation.function(nodes.first - nodes.difference)
+    second_value = nodes.first - nodes.difference
+    difference = out - activation.function(second_value)
     scale, weights = law.weight_variance, nodes.weights
     square = scale * (out**2 * weights).sum(1)
     mixed = scale * (out * difference * weights).sum(1)
@@ -152,6 +158,7 @@ def output_features(activation: Activation, nodes: PairNodes, *, width: int, law
         discrete=law.bias_variance - mixture.gaussian_variance,
         fresh=(raw - mean.unsqueeze(2) * mean.unsqueeze(1)) / width,
         fourth=law.weight_kurtosis * raw / width,
+        slope=scale * (activation.derivative(nodes.first) * activation.derivative(second_value) * weights).sum(1),
     )
 
 

@@ -1,0 +1,152 @@
+"""Verify a tuning by experiment: stock against tuned networks over equal learning-rate sweeps, paired seed by seed.
+
+Both networks of a pair start from one draw (tuned: its planned tensors drawn again) and see the same minibatches. The
+rate is chosen on the validation part; the test part is scored once. A network that diverges scores chance.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rgflow.datasets.arrays import as_dataset
+from rgflow.datasets.sampling import Splits, splits
+from rgflow.ensembles.pairing import compare, edge_wins
+from rgflow.ensembles.training import TrainedArm, TrainingPlan, train_arm
+from rgflow.errors import DataError, ModelError, SettingError
+from rgflow.networks.factories import Factory, as_factory
+from rgflow.networks.redraw import draw_networks
+from rgflow.networks.write import redrawn
+from rgflow.records.comparison import Comparison
+from rgflow.studies.tune import Tuned
+
+__all__ = ["verify"]
+
+# Half a decade between rates: the best rate is missed by a factor 1.8 at most.
+_GRIDS = {"sgd": (-3.0, 0.0), "adam": (-4.5, -1.5), "adamw": (-4.5, -1.5)}
+_HALF_DECADE = 10.0**0.5
+# How often the grid may grow, by half a decade each time, where the best rate is at its edge.
+_EXTENSIONS = 4
+_VALIDATION = _TEST = 0.2
+
+
+def verify(
+    factory: "nn.Module | Factory | Callable[[], nn.Module]",
+    tuned_or_tune: "Tuned | Callable[..., Tuned]",
+    data: Any,
+    *,
+    networks: int = 8,
+    steps: int = 1000,
+    batch_size: int = 32,
+    rates: Sequence[float] | None = None,
+    optimizer: str = "sgd",
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Comparison:
+    """Return the paired comparison of `networks` stock networks with as many tuned ones, on held-out test data.
+
+    `tuned_or_tune`: a `Tuned`, or `tune` itself, which then sees the training part only. `data`: a Dataset with
+    targets. Without `rates` the grid spans three decades and grows where the best rate of either arm is at its edge, for
+    both arms alike. `progress` is called with the fraction done of the sweep under way.
+    Errors: 95 % Student interval over networks; it covers seeds and minibatches, not the choice of the split.
+    Raises: SettingError for fewer than 2 networks; DataError without targets; ModelError if the model cannot be redrawn.
+    """
+    if networks < 2:
+        raise SettingError(f"networks is {networks}; a paired comparison needs at least 2")
+    dataset = as_dataset(data)
+    if dataset.targets is None:
+        raise DataError(f"{dataset.name} has no targets; an experiment that trains networks needs them")
+    parts = splits(dataset, validation=_VALIDATION, test=_TEST, seed=seed)
+    source = as_factory(factory)
+    tuned = tuned_or_tune
+    if not isinstance(tuned, Tuned):
+        tuned = tuned(source, parts.train, optimizer=optimizer, seed=seed)
+    pairs = _Pairs(source, tuned, parts, networks=networks, seed=seed)
+    grid = _grid(rates, optimizer=optimizer)
+    plan = TrainingPlan(rates=grid, steps=steps, batch_size=batch_size, optimizer=optimizer)  # type: ignore[arg-type]
+    stock_arm, tuned_arm, grid = _swept(pairs, plan, extend=rates is None, progress=progress)
+    metric = "accuracy" if dataset.task == "classification" else "R^2"
+    return compare(stock_arm, tuned_arm, rates=grid, metric=metric, steps=steps, seed=seed)
+
+
+class _Pairs:
+    """The drawn networks of both arms, pair by pair, and how an arm is trained on them."""
+
+    def __init__(self, source: Factory, tuned: Tuned, parts: Splits, *, networks: int, seed: int) -> None:
+        draws = draw_networks(source, networks=networks, seed=seed, example=parts.train.inputs[:2])
+        if len(draws) < networks:
+            raise ModelError(f"the networks of {source.name} cannot differ: {draws.reason}; give a factory that draws them")
+        words = np.random.SeedSequence(entropy=seed, spawn_key=(networks,)).generate_state(2 * networks)
+        redraws, self._orders = (words[start::2].tolist() for start in (0, 1))
+        self._parts, self._multipliers = parts, tuned.multipliers
+        self.stock = list(draws)
+        self.tuned = [redrawn(net, tuned.plan, seed=s) for net, s in zip(self.stock, redraws, strict=True)]
+
+    def trained(
+        self, plan: TrainingPlan, *, progress: Callable[[float], None] | None
+    ) -> tuple[TrainedArm, TrainedArm]:
+        """Return both arms after training at every rate of the plan."""
+        report = _fraction(progress, total=2 * len(self.stock) * len(plan.rates) * plan.steps)
+        arms = [
+            train_arm(
+                modules,
+                plan,
+                train=self._parts.train,
+                validation=self._parts.validation,
+                test=self._parts.test,
+                seeds=self._orders,
+                multipliers=multipliers,
+                progress=report,
+            )
+            for modules, multipliers in ((self.stock, {}), (self.tuned, self._multipliers))
+        ]
+        return arms[0], arms[1]
+
+
+def _grid(rates: Sequence[float] | None, *, optimizer: str) -> tuple[float, ...]:
+    if rates is not None:
+        return tuple(sorted({float(rate) for rate in rates}))
+    if optimizer not in _GRIDS:
+        raise SettingError(f"optimizer is {optimizer!r}; it must be one of {tuple(_GRIDS)}")
+    low, high = _GRIDS[optimizer]
+    return tuple(np.logspace(low, high, round(2 * (high - low)) + 1).tolist())
+
+
+def _swept(
+    pairs: _Pairs, plan: TrainingPlan, *, extend: bool, progress: Callable[[float], None] | None
+) -> tuple[TrainedArm, TrainedArm, tuple[float, ...]]:
+    """Train both arms over the grid; while a best rate is clearly at an edge, add the next rate there for both."""
+    stock, tuned = pairs.trained(plan, progress=progress)
+    grid = plan.rates
+    for _ in range(_EXTENSIONS if extend else 0):
+        sides = {edge_wins(arm) for arm in (stock, tuned)} - {0}
+        if not sides:
+            break
+        for side in sorted(sides):
+            rate = grid[-1] * _HALF_DECADE if side > 0 else grid[0] / _HALF_DECADE
+            wider = TrainingPlan((rate,), plan.steps, plan.batch_size, plan.optimizer)
+            more = pairs.trained(wider, progress=progress)
+            stock, tuned = (_joined(arm, part, side) for arm, part in zip((stock, tuned), more, strict=True))
+            grid = (*grid, rate) if side > 0 else (rate, *grid)
+    return stock, tuned, grid
+
+
+def _joined(arm: TrainedArm, more: TrainedArm, side: int) -> TrainedArm:
+    first, second = (arm, more) if side > 0 else (more, arm)
+    names = ("validation", "test", "failed")
+    return TrainedArm(*(torch.cat([getattr(first, name), getattr(second, name)], dim=1) for name in names))
+
+
+def _fraction(progress: Callable[[float], None] | None, *, total: int) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    done = 0
+
+    def report(steps: int) -> None:
+        nonlocal done
+        done += steps
+        progress(min(1.0, done / total))
+
+    return report

@@ -1,0 +1,281 @@
+"""Findings: what is wrong with a checked model, from its rows and a few numbers about the whole. See docs/findings.md.
+
+One tolerance rules all exponential effects: a factor e^6 in a mean square. Signals fall as exp(-layers / depth scale), and
+networks deeper than about six depth scales do not train (Schoenholz et al. 2017, arXiv:1611.01232, section 5);
+so e^6 between two layers is where depth stops working. Measured values decide; forecasts are quoted as evidence.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rgflow.records import Estimate, Finding, LayerReport, Quantity
+
+__all__ = ["DEPTH_TOLERANCE", "WholeModel", "judge", "row_verdicts"]
+
+DEPTH_TOLERANCE = math.exp(6.0)  # six depth scales, in a mean square
+SLOW_SHARE = math.exp(-3.0)  # half of it, in a rate: a layer this far below an equal share of the tangent kernel is slow
+HALF = 0.5  # half of a layer's channels dead: its effective width is halved and its control doubled
+SPREAD_OVER_MEAN = 1.0  # seed-to-seed standard deviation equal to the mean: the scale of one seed predicts nothing
+
+
+@dataclass(frozen=True)
+class WholeModel:
+    """What judging needs beyond the rows.
+
+    `outputs_square` mean squared output (measured); `loss` mean initial loss (measured); `target_square` mean squared
+    target or None; `classes` or None; `constant` names of constant features; `scale_range` largest over smallest feature
+    rms, with `extremes` naming both; `learning_rate` the user's, `stable_limit` the measured limit; `unstable` activations
+    without critical point with the reason; `remedy` the command that tunes this model; `hidden_layers` of the chain.
+    """
+
+    outputs_square: float
+    loss: float
+    target_square: float | None
+    classes: int | None
+    constant: tuple[str, ...]
+    features: int
+    scale_range: float
+    extremes: tuple[str, str]
+    learning_rate: float | None
+    optimizer: str
+    stable_limit: Quantity
+    uncritical: tuple[tuple[str, str], ...]
+    clones: tuple[tuple[str, ...], ...]
+    remedy: str
+
+
+def judge(rows: Sequence[LayerReport], whole: WholeModel) -> tuple[Finding, ...]:
+    """Return all findings, problems first, in the order in which they would be mended."""
+    linear = [row for row in rows if row.parametric and row.width is not None]
+    found = [
+        *_signal(linear, whole),
+        *_collapse(linear, whole),
+        *_gradient(linear, whole),
+        *_speed(linear, whole),
+        *_dead(rows, whole),
+        *_seeds(linear, whole),
+        *_rate(whole),
+        *_features(whole),
+        *_output(linear, whole),
+        *_activations(whole),
+        *_clones(whole),
+    ]
+    return tuple(sorted(found, key=lambda finding: finding.severity != "problem"))
+
+
+def row_verdicts(rows: Sequence[LayerReport], findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return for each row the codes of the findings that start at it, or "ok"."""
+    verdicts = []
+    for row in rows:
+        codes = [finding.code for finding in findings if finding.layer == row.name and finding.severity == "problem"]
+        verdicts.append(", ".join(codes) or "ok")
+    return tuple(verdicts)
+
+
+def _value(quantity: Quantity) -> float | None:
+    estimate = quantity.measured or quantity.predicted
+    return None if estimate is None or not math.isfinite(estimate.value) else estimate.value
+
+
+def _quote(quantity: Quantity) -> str:
+    """Return "forecast a +- b, measured c +- d" of what there is."""
+    parts = [
+        f"{word} {_number(estimate)}"
+        for word, estimate in (("forecast", quantity.predicted), ("measured", quantity.measured))
+        if estimate is not None
+    ]
+    return ", ".join(parts)
+
+
+def _number(estimate: Estimate) -> str:
+    error = f" +- {estimate.error:.1g}" if math.isfinite(estimate.error) else " (one draw)"
+    return f"{estimate.value:.3g}{error}"
+
+
+def _signal(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
+    values = [(row, value) for row in rows if (value := _value(row.signal)) is not None and value > 0]
+    broken = next((row for row in rows if row.signal.measured and not math.isfinite(row.signal.measured.value)), None)
+    if broken is not None:
+        message = "activations overflow to infinity or NaN from this layer on"
+        return [Finding("signal-explodes", broken.name, message, {}, whole.remedy)]
+    if not values:
+        return []
+    first, start = values[0]
+    for row, value in values[1:]:
+        if value < start / DEPTH_TOLERANCE or value > start * DEPTH_TOLERANCE:
+            fate = "vanishes" if value < start else "explodes"
+            message = f"the signal {fate}: the mean square goes from {start:.3g} in {first.name} to {value:.3g} here"
+            return [_found(f"signal-{fate}", row, message, row.signal, value / start, whole)]
+    return []
+
+
+def _found(
+    code: str, row: LayerReport, message: str, quantity: Quantity, ratio: float, whole: WholeModel
+) -> Finding:
+    evidence: dict[str, float | int | str] = {"quantity": _quote(quantity), "ratio": ratio, "tolerance": DEPTH_TOLERANCE}
+    if row.chi_perpendicular is not None:
+        evidence["chi_perpendicular"] = row.chi_perpendicular
+    return Finding(code, row.name, message, evidence, whole.remedy)
+
+
+def _collapse(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
+    """Inputs collapse where the spread's part of the signal has fallen by six depth scales."""
+    parts = []
+    for row in rows:
+        signal, spread = _value(row.signal), _value(row.spread)
+        if signal and spread is not None:
+            parts.append((row, spread / signal))
+    if not parts or parts[0][1] <= 0:
+        return []
+    start = parts[0][1]
+    for place, (row, part) in enumerate(parts):
+        if part < start / DEPTH_TOLERANCE:
+            per_layer = (start / part) ** (1 / place) if part > 0 else math.inf
+            message = (
+                f"inputs collapse: from here on outputs hardly depend on the input (spread is {part:.2g} of the signal,"
+                f" {start:.2g} in {parts[0][0].name}; it falls {per_layer:.2g}x per layer)"
+            )
+            return [_found("inputs-collapse", row, message, row.spread, part / start, whole)]
+    return []
+
+
+def _gradient(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
+    """Gradients flow from the last row to the first; rows with gradient exactly 0 are gated, not vanishing."""
+    values = [(row, value) for row in rows if (value := _value(row.gradient)) is not None and value > 0]
+    if len(values) < 2:
+        return []
+    last, end = values[-1]
+    for row, value in reversed(values[:-1]):
+        ratio = (value / end) ** 2
+        if ratio < 1 / DEPTH_TOLERANCE or ratio > DEPTH_TOLERANCE:
+            fate = "vanishes" if ratio < 1 else "explodes"
+            message = f"the gradient {fate} on its way back: its norm is {end:.3g} in {last.name} and {value:.3g} here"
+            return [_found(f"gradient-{fate}", row, message, row.gradient, ratio, whole)]
+    return []
+
+
+def _speed(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
+    shares = [(row, value) for row in rows if (value := _value(row.tangent_share)) is not None and value > 0]
+    if len(shares) < 2:
+        return []
+    equal = 1.0 / len(shares)
+    row, least = min(shares, key=lambda pair: pair[1])
+    if least >= equal * SLOW_SHARE:
+        return []
+    frozen = least < equal / DEPTH_TOLERANCE
+    evidence: dict[str, float | int | str] = {"share": least, "equal share": equal, "tolerance": SLOW_SHARE}
+    message = (
+        f"layers train at unequal speed: {row.name} carries {least:.2g} of the tangent kernel,"
+        f" an equal share would be {equal:.2g}"
+    )
+    remedy = f"{whole.remedy} (its parameter groups even out the speeds)"
+    return [Finding("unequal-speed", row.name, message, evidence, remedy, "problem" if frozen else "note")]
+
+
+def _dead(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
+    worst = max((row for row in rows if row.dead is not None), key=lambda row: row.dead or 0.0, default=None)
+    if worst is None or not worst.dead or worst.dead < HALF:
+        return []
+    message = f"{100 * worst.dead:.0f} % of the units of {worst.name} are dead: constant on the whole batch"
+    evidence: dict[str, float | int | str] = {"dead fraction": worst.dead, "tolerance": HALF}
+    return [Finding("dead-units", worst.name, message, evidence, whole.remedy)]
+
+
+def _seeds(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
+    """Seeds differ too much where the deviation over seeds of a row's signal or spread exceeds its mean."""
+    for row in rows:
+        for mean, deviation, word in (
+            (row.signal, row.signal_deviation, "signal"),
+            (row.spread, row.spread_deviation, "spread"),
+        ):
+            value, size = _value(deviation), _value(mean)
+            if value is None or not size or value / size < SPREAD_OVER_MEAN:
+                continue
+            message = (
+                f"seeds differ too much: the {word} varies over seeds by {100 * value / size:.0f} % of its mean here;"
+                " one seed says little about the next"
+            )
+            evidence: dict[str, float | int | str] = {"quantity": _quote(deviation), "tolerance": SPREAD_OVER_MEAN}
+            if row.control is not None:
+                evidence["control"] = row.control
+            remedy = "widen the layers or use fewer of them: the relative variance grows like depth/width"
+            return [Finding("seeds-differ", row.name, message, evidence, remedy)]
+    return []
+
+
+def _rate(whole: WholeModel) -> list[Finding]:
+    limit, rate = whole.stable_limit.measured or whole.stable_limit.predicted, whole.learning_rate
+    if rate is None or limit is None or whole.optimizer != "sgd" or rate <= limit.value:
+        return []
+    message = f"the learning rate {rate:.3g} lies above the stability limit {_number(limit)} of plain SGD on this batch"
+    evidence: dict[str, float | int | str] = {"given": rate, "limit": _quote(whole.stable_limit)}
+    return [Finding("learning-rate", "", message, evidence, f"use at most {limit.value:.2g}")]
+
+
+def _features(whole: WholeModel) -> list[Finding]:
+    found = []
+    if whole.constant:
+        names = ", ".join(whole.constant[:5]) + (" ..." if len(whole.constant) > 5 else "")
+        message = f"{len(whole.constant)} of {whole.features} input features are constant: {names}"
+        evidence: dict[str, float | int | str] = {"constant": len(whole.constant), "features": whole.features}
+        found.append(Finding("constant-features", "", message, evidence, "drop them; they act as a bias", "note"))
+    if whole.scale_range**2 > DEPTH_TOLERANCE:
+        small, large = whole.extremes
+        message = (
+            f"input features are unscaled: the largest ({large}) is {whole.scale_range:.3g} times the smallest ({small});"
+            " the first layer sees and learns only the largest"
+        )
+        evidence = {"ratio of mean squares": whole.scale_range**2, "tolerance": DEPTH_TOLERANCE}
+        found.append(Finding("unscaled-features", "", message, evidence, "standardise each feature"))
+    return found
+
+
+def _output(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
+    layer = rows[-1].name if rows else ""
+    if whole.classes:
+        chance = math.log(whole.classes)
+        if whole.loss <= 2 * chance:  # twice the loss of knowing nothing: confidently wrong before it starts
+            return []
+        message = f"the outputs are too large: the initial loss is {whole.loss:.3g}, guessing gives {chance:.3g}"
+        evidence: dict[str, float | int | str] = {"loss": whole.loss, "ln(classes)": chance, "tolerance": 2 * chance}
+        return [Finding("output-scale", layer, message, evidence, whole.remedy)]
+    if not whole.target_square or whole.outputs_square <= 0:
+        return []
+    ratio = whole.outputs_square / whole.target_square
+    if 1 / DEPTH_TOLERANCE <= ratio <= DEPTH_TOLERANCE:
+        return []
+    message = (
+        f"outputs and targets differ in scale: rms {math.sqrt(whole.outputs_square):.3g}"
+        f" against {math.sqrt(whole.target_square):.3g}"
+    )
+    evidence = {"ratio of mean squares": ratio, "tolerance": DEPTH_TOLERANCE}
+    remedy = f"standardise the targets, or {whole.remedy}"
+    return [Finding("output-scale", layer, message, evidence, remedy)]
+
+
+def _activations(whole: WholeModel) -> list[Finding]:
+    return [
+        Finding(
+            "no-critical-point",
+            "",
+            f"the activation {name} has no critical point: {reason}",
+            {"activation": name},
+            "keep it shallow, or use an activation with one (tanh, relu, gelu); see docs/findings.md",
+            "note",
+        )
+        for name, reason in whole.uncritical
+    ]
+
+
+def _clones(whole: WholeModel) -> list[Finding]:
+    return [
+        Finding(
+            "cloned-layers",
+            group[0],
+            f"{len(group)} modules start as copies of one: {', '.join(group[:4])}{' ...' if len(group) > 4 else ''}",
+            {"modules": len(group)},
+            f"draw each of them anew, for example by {whole.remedy}",
+        )
+        for group in whole.clones
+    ]
