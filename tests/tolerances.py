@@ -1,15 +1,17 @@
 """The tolerance classes of the tests; a test names its class instead of writing a number.
 
 EXACT: two integers, texts or identical computations. ROUNDING: two routes to one float64 number, relative.
-REPORTED: the routine's own error bar (no constant here). STATISTICAL: `z_limit`, from a stated false-alarm rate.
+SINGLE: the same through a float32 network, some 100 roundings of 2^-24. REPORTED: the routine's own error bar (no
+constant here). STATISTICAL: `z_limit`, from a stated false-alarm rate.
 """
 
 from scipy.stats import norm
 
-__all__ = ["EXACT", "FALSE_ALARM", "ROUNDING", "z_limit"]
+__all__ = ["EXACT", "FALSE_ALARM", "ROUNDING", "SINGLE", "z_limit"]
 
 EXACT = 0.0
 ROUNDING = 1e-12
+SINGLE = 1e-5
 FALSE_ALARM = 1e-6
 
 

@@ -49,19 +49,32 @@ CATALOGUE = (
     Problem("second power", lambda z: z**2, lambda k: k),
     Problem("sixth power", lambda z: z**6, lambda k: 15 * k**3),
     Problem("cosine", torch.cos, lambda k: math.exp(-k / 2), largest=2.5),
-    Problem("square of the sine", lambda z: torch.sin(z) ** 2, lambda k: (1 - math.exp(-2 * k)) / 2),
+    Problem("square of the sine", lambda z: torch.sin(z) ** 2, lambda k: -math.expm1(-2 * k) / 2),
     Problem("exponential", torch.exp, lambda k: math.exp(k / 2), largest=2.5),
     Problem("narrow bell", lambda z: torch.exp(-50 * z * z), lambda k: (1 + 100 * k) ** -0.5),
-    Problem("bell far from 0", lambda z: torch.exp(-((z - 3) ** 2)), lambda k: math.exp(-9 / (1 + 2 * k)) / (1 + 2 * k) ** 0.5),
+    Problem(
+        "bell far from 0",
+        lambda z: torch.exp(-((z - 3) ** 2)),
+        lambda k: math.exp(-9 / (1 + 2 * k)) / (1 + 2 * k) ** 0.5,
+    ),
     Problem("square of erf", lambda z: torch.erf(z) ** 2, lambda k: 2 / math.pi * math.asin(2 * k / (1 + 2 * k))),
-    Problem("steep erf times z", lambda z: z * torch.erf(20 * z), lambda k: 40 * k / math.sqrt(math.pi * (1 + 800 * k))),
+    Problem(
+        "steep erf times z", lambda z: z * torch.erf(20 * z), lambda k: 40 * k / math.sqrt(math.pi * (1 + 800 * k))
+    ),
     Problem("logistic", torch.sigmoid, lambda k: 0.5),
     Problem("modulus", torch.abs, lambda k: math.sqrt(2 * k / math.pi), kinks=(0.0,)),
     Problem("cube of relu", lambda z: torch.relu(z) ** 3, lambda k: math.sqrt(2 / math.pi) * k**1.5, kinks=(0.0,)),
     Problem("square of hardtanh", lambda z: z.clamp(-1, 1) ** 2, _clipped_square, kinks=(-1.0, 1.0)),
     Problem("relu of z - 1/2", lambda z: torch.relu(z - 0.5), _shifted_relu, kinks=(0.5,)),
     Problem("step at 1", lambda z: (z > 1).double(), lambda k: _above(1.0, k), kinks=(1.0,)),
-    Problem("root of |z|", lambda z: z.abs().sqrt(), lambda k: (2 * k) ** 0.25 * math.gamma(0.75) / math.sqrt(math.pi), kinks=(0.0,)),
+    Problem(
+        "root of |z|",
+        lambda z: z.abs().sqrt(),
+        lambda k: (2 * k) ** 0.25 * math.gamma(0.75) / math.sqrt(math.pi),
+        kinks=(0.0,),
+    ),
     Problem("square about a mean", lambda z: z**2, lambda k: k + 4.0, mean=2.0),
-    Problem("relu about a mean", torch.relu, lambda k: _above(-0.7, k) * 0.7 + k * _density(0.7, k), kinks=(0.0,), mean=0.7),
+    Problem(
+        "relu about a mean", torch.relu, lambda k: _above(-0.7, k) * 0.7 + k * _density(0.7, k), kinks=(0.0,), mean=0.7
+    ),
 )

@@ -1,5 +1,6 @@
 """One-dimensional Gaussian averages against a catalogue with exact answers; accuracy and honesty apart."""
 
+import itertools
 import math
 
 import pytest
@@ -18,11 +19,6 @@ IDS = [f"{problem.name}, K={k:g}" for problem, k in CASES]
 CATALOGUE_CHECK = 1e-9
 
 
-def _size(problem: Problem, k: float) -> float:
-    """<|f|>, to which errors are relative."""
-    return float(expectation(lambda z: problem.function(z).abs(), k, kinks=problem.kinks, mean=problem.mean))
-
-
 @pytest.mark.parametrize("problem", CATALOGUE, ids=lambda problem: problem.name)
 def test_the_catalogue_itself_agrees_with_an_independent_adaptive_rule(problem: Problem):
     k = 1.0
@@ -33,14 +29,17 @@ def test_the_catalogue_itself_agrees_with_an_independent_adaptive_rule(problem: 
 
     breaks = sorted((kink - problem.mean) / math.sqrt(k) for kink in (*problem.kinks, 0.0, 3.0))
     edges = [-12.0, -1.0, -0.1, *breaks, 0.1, 12.0]
-    pieces = [quad(integrand, a, b, epsabs=1e-13, epsrel=1e-12, limit=200)[0] for a, b in zip(sorted(edges), sorted(edges)[1:])]
+    pieces = [
+        quad(integrand, a, b, epsabs=1e-13, epsrel=1e-12, limit=200)[0] for a, b in itertools.pairwise(sorted(edges))
+    ]
     assert sum(pieces) == pytest.approx(problem.exact(k), rel=CATALOGUE_CHECK)
 
 
 @pytest.mark.parametrize(("problem", "k"), CASES, ids=IDS)
 def test_averages_meet_the_promised_accuracy(problem: Problem, k: float):
-    value = float(expectation(problem.function, k, kinks=problem.kinks, mean=problem.mean))
-    assert abs(value - problem.exact(k)) <= PROMISED * _size(problem, k)
+    found = integral(problem.function, k, kinks=problem.kinks, mean=problem.mean)
+    # The reported error is PROMISED times <|f|>; with declared kinks the rule does a hundred times better.
+    assert abs(float(found.value) - problem.exact(k)) <= 0.01 * float(found.error)
 
 
 @pytest.mark.parametrize(("problem", "k"), CASES, ids=IDS)
@@ -55,7 +54,7 @@ def test_an_average_whose_tails_do_not_decay_reports_an_infinite_error():
 
 
 def test_many_variances_at_once_give_the_same_numbers_as_one_at_a_time():
-    together = expectation(torch.tanh, torch.tensor([[0.1, 2.0], [30.0, 0.0]]), mean=0.3)
+    together = expectation(torch.tanh, torch.tensor([[0.1, 2.0], [30.0, 0.0]], dtype=torch.float64), mean=0.3)
     alone = [float(expectation(torch.tanh, k, mean=0.3)) for k in (0.1, 2.0, 30.0, 0.0)]
     torch.testing.assert_close(together.flatten(), torch.tensor(alone, dtype=torch.float64), rtol=1e-12, atol=0.0)
     assert alone[3] == pytest.approx(math.tanh(0.3), rel=1e-12)

@@ -1,4 +1,4 @@
-"""Two-dimensional Gaussian averages: against closed forms, exact moments, and 40-digit arithmetic where inputs coincide."""
+"""Two-dimensional Gaussian averages against closed forms, exact moments, and 40 digits where inputs coincide."""
 
 import math
 
@@ -35,14 +35,19 @@ def _tensors(*values: float) -> tuple[torch.Tensor, ...]:
     return tuple(torch.tensor([value], dtype=torch.float64) for value in values)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu(0.3)", "abs", "identity", "erf", "gelu", "sin"])
-@pytest.mark.parametrize("state", STATES, ids=str)
+# sin is left out where exp(-K) has taken its average below every float.
+CLOSED = [
+    (name, state)
+    for name in ("relu", "leaky_relu(0.3)", "abs", "identity", "erf", "gelu", "sin")
+    for state in STATES
+    if name != "sin" or max(state) < 50
+]
+
+
+@pytest.mark.parametrize(("name", "state"), CLOSED, ids=str)
 def test_the_rule_meets_every_closed_form(name: str, state: tuple[float, float, float]):
     act = activation(name)
     x, w, distance = _tensors(*state)
-    if name == "sin" and state[0] > 50:
-        pytest.importorskip("math")
-        return  # sin averages to 0 there; nothing to compare relatively
     nodes = pair_nodes(x, w, distance, kinks=act.kinks, mesh=mesh_of(act), order=24)
     exact = closed_pair_moments(act, x, 0.5 * (x + w) - distance, w=w)
     assert exact is not None
@@ -69,7 +74,12 @@ def test_differences_of_a_kinked_function_keep_nine_digits_as_inputs_coincide(di
     assert float(nodes.average(nodes.difference**2)) == pytest.approx(2 * distance, rel=1e-11)
 
 
-@given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.floats(-0.999999, 0.999999), st.sampled_from([(), (0.0,), (-0.4, 1.1)]))
+@given(
+    st.floats(1e-3, 1e3),
+    st.floats(1e-3, 1e3),
+    st.floats(-0.999999, 0.999999),
+    st.sampled_from([(), (0.0,), (-0.4, 1.1)]),
+)
 def test_all_second_and_fourth_moments_are_exact(x: float, w: float, rho: float, kinks: tuple[float, ...]):
     y = rho * math.sqrt(x * w)
     nodes = pair_nodes(*_tensors(x, w, 0.5 * (x + w) - y), kinks=kinks, order=24)
@@ -117,7 +127,9 @@ def test_a_constant_partner_and_a_mirrored_one_are_treated_exactly():
     assert float((nodes.second - 0.5).abs().max()) == 0.0
     assert float(nodes.average((nodes.first - 0.5) ** 2)) == pytest.approx(3.0, rel=1e-11)
     opposite = pair_nodes(*_tensors(1.0, 1.0, 2.0), kinks=(0.0,))
-    assert float(opposite.average(torch.relu(opposite.first) * torch.relu(opposite.second))) == pytest.approx(0.0, abs=1e-15)
+    assert float(opposite.average(torch.relu(opposite.first) * torch.relu(opposite.second))) == pytest.approx(
+        0.0, abs=1e-15
+    )
 
 
 def test_whitened_coordinates_rebuild_both_variables():

@@ -1,6 +1,7 @@
 """The HTML page as text: self-contained, escaped, whole or not there at all."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -39,7 +40,7 @@ def test_a_page_is_small_whole_and_loads_nothing(name):
     assert "default-src 'none'" in page
 
 
-def test_a_network_of_a_thousand_layers_still_fits():
+def test_a_network_of_400_layers_still_fits():
     row = EXAMPLES["collapsing"].layers[0]
     long = replace(EXAMPLES["collapsing"], layers=tuple(replace(row, name=f"block.{i}.linear") for i in range(400)))
     assert len(to_html(long).encode()) <= LIMIT
@@ -73,6 +74,19 @@ def test_figures_are_valid_json_and_valid_plotly(name):
     for text in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', PAGES[name], flags=re.S):
         figure = json.loads(text, parse_constant=lambda constant: pytest.fail(constant))
         go.Figure(figure)
+        assert "<" not in text  # nothing in the data can end its script element
+
+
+def test_hovering_shows_hostile_names_as_text():
+    texts = [
+        text for plot in plots(numbered(EXAMPLES["hostile"])) for trace in plot.figure.data for text in hovers(trace)
+    ]
+    assert any("&lt;script&gt;" in text for text in texts)
+    assert all(set(re.findall(r"<[^>]*>", text)) <= {"<b>", "</b>", "<br>"} for text in texts)
+
+
+def hovers(trace):
+    return trace.hovertext or ()
 
 
 def test_every_number_of_the_table_is_on_the_page():
@@ -118,6 +132,33 @@ def test_bands_are_forecast_plus_minus_its_deviation():
     assert band.y[-1] == pytest.approx(value - deviation, rel=1e-12)
 
 
+def test_plots_show_the_records_numbers():
+    layers = [row.layer for row in numbered(EXAMPLES["healthy"])]
+    drawn = {plot.name: plot.figure.data for plot in plots(numbered(EXAMPLES["healthy"]))}
+    for name in ("signal", "spread", "gradient"):
+        line, dots = drawn[name][1:3]
+        assert list(line.y) == [getattr(layer, name).predicted.value for layer in layers]
+        assert list(dots.y) == [getattr(layer, name).measured.value for layer in layers]
+        assert list(dots.error_y.array) == [2 * getattr(layer, name).measured.error for layer in layers]
+    _, path, points = drawn["plane"]
+    assert list(path.x) == [layer.signal.predicted.value for layer in layers]
+    assert list(path.y) == [layer.spread.predicted.value for layer in layers]
+    assert list(points.x) == [layer.signal.measured.value for layer in layers]
+    assert list(points.error_y.array) == [2 * layer.spread.measured.error for layer in layers]
+    assert [list(trace.y) for trace in drawn["z"]] == [
+        [getattr(layer, name).z for layer in layers] for name in ("signal", "spread", "gradient")
+    ]
+    assert list(drawn["share"][0].y) == [layer.tangent_share.predicted.value for layer in layers]
+
+
+def test_large_z_are_drawn_on_a_named_compressed_scale():
+    row = examples.layer("far", signal=1.0, spread=0.5, gradient=0.1, z=300.0)
+    figure = next(plot for plot in plots(numbered(examples.report([row]))) if plot.name == "z").figure
+    assert "asinh" in figure.layout.yaxis.title.text
+    assert figure.data[0].y[0] == pytest.approx(math.asinh(row.signal.z), rel=1e-12)
+    assert figure.layout.yaxis.range[1] > figure.data[0].y[0]
+
+
 def test_what_is_not_predicted_has_another_shape():
     gradient = next(plot for plot in plots(numbered(EXAMPLES["transformer"])) if plot.name == "gradient")
     hollow = [trace for trace in gradient.figure.data if trace.marker.symbol == "square-open"]
@@ -131,7 +172,7 @@ def test_a_page_appears_whole_under_its_name_and_alone(tmp_path):
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == PAGES["healthy"]
 
 
-@pytest.mark.parametrize("where", ["missing/page.html", ".", "file/page.html", "n" * 300 + ".html"])
+@pytest.mark.parametrize("where", ["missing/page.html", ".", "file/page.html", "n" * 300 + ".html", "nul\0.html"])
 def test_an_unwritable_path_is_one_sentence_and_leaves_nothing(tmp_path, where):
     (tmp_path / "file").write_text("kept")
     with pytest.raises(OutputError, match=r"^cannot write [^\n]*$"):

@@ -15,6 +15,7 @@ from rgflow.report.text import print_report, to_text
 from tests.report import examples
 
 EXAMPLES = examples.every_example()
+LEVEL = {"signal": 1.0, "spread": 0.5, "gradient": 0.1}
 WIDTHS = (60, 80, 100, 120, 160, 220)
 
 
@@ -56,11 +57,13 @@ def test_rows_without_parameters_are_shown_where_there_is_nothing_else():
 
 
 def test_lesser_columns_give_way_to_the_width():
-    wide, medium, narrow = (to_text(EXAMPLES["healthy"], width) for width in (200, 120, 80))
+    wide, medium, narrow = (to_text(EXAMPLES["collapsing"], width) for width in (200, 120, 80))
     assert all(header in wide for header in ("kind", "C_W", "±sd", "±se", "control"))
-    assert "±se measured" not in medium
-    assert "±sd" in medium.split("signal, spread:")[0]
-    assert "±sd" not in narrow.split("signal, spread:")[0]
+    assert "±sd" in medium
+    assert "±se   " not in medium
+    assert "C_W  " not in medium
+    assert "measured     z verdict" in narrow
+    assert narrow.split("signal, spread:")[0].count("±sd") == 1  # the gradient has a table of its own
 
 
 def test_the_head_names_model_data_networks_and_seed():
@@ -117,6 +120,9 @@ def test_long_healthy_stretches_are_folded_and_findings_never():
     parts = folded(rows)
     assert sum(part.count if isinstance(part, Fold) else 1 for part in parts) == len(rows) == 61
     assert all(part.verdict == "ok" for part in parts if isinstance(part, Fold))
+    kept = [part for part in parts if not isinstance(part, Fold)]
+    assert [row for row in rows if row.layer.verdict != "ok"] == [row for row in kept if row.layer.verdict != "ok"]
+    assert len(parts) < 30
     assert re.search(r"… \d+ rows like this \(ok\): in --json and --html", to_text(report))
     assert folded(rows[:40]) == rows[:40]
 
@@ -127,7 +133,17 @@ def test_a_single_row_is_never_replaced_by_a_line_that_says_so():
     assert all(not isinstance(part, Fold) or part.count > 1 for part in folded(marked))
 
 
-LEVEL = {"signal": 1.0, "spread": 0.5, "gradient": 0.1}
+def test_a_row_shows_forecast_deviation_measurement_error_and_z_in_this_order():
+    line = next(line for line in to_text(EXAMPLES["healthy"], 200).splitlines() if line.startswith("1 0"))
+    signal = ["0.980", "±12%", "0.994", "±2.0%", "0.4"]
+    spread = ["0.610", "±16%", "0.595", "±2.1%", "-0.7"]
+    gradient = ["0.420", "±18%", "0.423", "±2.0%", "0.2"]
+    assert line.split() == ["1", "0", "Linear", "theory", "0.333", *signal, *spread, *gradient, "0.0312", "ok"]
+
+
+def test_a_long_name_keeps_its_end_behind_an_ellipsis():
+    text = to_text(EXAMPLES["transformer"], 120)
+    assert re.search(r"^ 1 ….*\.0\.self_attn ", text, flags=re.M)
 
 
 def test_missing_numbers_are_dashes():

@@ -14,7 +14,7 @@ from rgflow.cli.progress import progress_bar
 from rgflow.cli.settings import at_least, available_device, one_of, positive, seed_in_range
 
 if TYPE_CHECKING:
-    from rgflow.report import CheckReport
+    from rgflow.report.check_report import CheckReport
 
 __all__ = ["OPTIMIZERS", "check"]
 
@@ -97,13 +97,15 @@ def _checked(request: _Request) -> _Files:
 
 def _report(request: _Request) -> "CheckReport":
     from rgflow.datasets import load
-    from rgflow.networks import load_factory
-    from rgflow.studies import check as check_study
+    from rgflow.networks.factories import load_factory
+
+    factory, data = load_factory(request.model), load(request.data, target=request.target)
+    from rgflow.studies.checking import check as check_study  # after what the user may have mistyped: it takes seconds
 
     with progress_bar(quiet=request.quiet) as progress:
         return check_study(
-            load_factory(request.model),
-            load(request.data, target=request.target),
+            factory,
+            data,
             networks=request.networks,
             seed=request.seed,
             optimizer=request.optimizer,

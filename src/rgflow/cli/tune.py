@@ -1,8 +1,10 @@
 """`rgflow tune MODEL --data DATA`: the same network with critical initialisation, as a diff, a file, and a proof."""
 
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +15,13 @@ from rgflow.cli.endings import DONE, ended
 from rgflow.cli.output import distinct, json_output, output_path, write_state
 from rgflow.cli.progress import progress_bar
 from rgflow.cli.settings import at_least, number_list, one_of, seed_in_range
+from rgflow.errors import SettingError
 
 if TYPE_CHECKING:
     from rgflow.cli.tune_report import TuneReport
+    from rgflow.networks.factories import Factory
+    from rgflow.records import Comparison, Dataset
+    from rgflow.studies.tune import Tuned
 
 __all__ = ["tune"]
 
@@ -94,6 +100,9 @@ def _checked(request: _Request) -> _Plan:
     seed_in_range(request.seed)
     at_least("--steps", request.steps, least=1, why="since untrained networks prove nothing")
     one_of("--optimizer", request.optimizer, allowed=OPTIMIZERS)
+    for option, value in (("--steps", request.steps), ("--rates", request.rates)):
+        if value is not None and not request.verify:
+            raise SettingError(f"{option} belongs to the experiment of --verify; add --verify or leave {option} out")
     rates = number_list("--rates", request.rates)
     plan = _Plan(write=output_path("--write", request.write), json=json_output(request.json), rates=rates)
     distinct(plan.write, plan.json)
@@ -103,30 +112,41 @@ def _checked(request: _Request) -> _Plan:
 def _report(request: _Request, *, rates: tuple[float, ...] | None) -> "TuneReport":
     from rgflow.cli.tune_report import TuneReport
     from rgflow.datasets import load
-    from rgflow.networks import load_factory
-    from rgflow.studies import tune as tune_study
-    from rgflow.studies import verify as verify_study
+    from rgflow.networks.factories import load_factory
 
     factory, data = load_factory(request.model), load(request.data, target=request.target)
-    tuned = tune_study(
-        factory, data, optimizer=request.optimizer, learning_rates=request.learning_rates, seed=request.seed
-    )
-    comparison = None
-    if request.verify:
-        steps = {} if request.steps is None else {"steps": request.steps}
-        with progress_bar(quiet=request.quiet) as progress:
-            comparison = verify_study(
-                factory,
-                tuned,
-                data,
-                networks=request.networks,
-                rates=rates,
-                optimizer=request.optimizer,
-                seed=request.seed,
-                progress=progress,
-                **steps,
-            )
+    from rgflow.studies.tune import tune as tune_study  # after what the user may have mistyped: it takes seconds
+
+    tuning = partial(tune_study, learning_rates=request.learning_rates)
+    tuned = tuning(factory, data, optimizer=request.optimizer, seed=request.seed)
+    comparison = _proof(request, factory=factory, tuning=tuning, data=data, rates=rates) if request.verify else None
     return TuneReport(request.model, data.name, request.optimizer, request.seed, tuned, comparison)
+
+
+def _proof(
+    request: _Request,
+    *,
+    factory: "Factory",
+    tuning: "Callable[..., Tuned]",
+    data: "Dataset",
+    rates: tuple[float, ...] | None,
+) -> "Comparison":
+    """Return the paired experiment; it tunes on the training part alone, so that the test part stays unseen."""
+    from rgflow.studies.verify import verify as verify_study
+
+    given = {} if request.steps is None else {"steps": request.steps}
+    with progress_bar(quiet=request.quiet) as progress:
+        return verify_study(
+            factory,
+            tuning,
+            data,
+            networks=request.networks,
+            rates=rates,
+            optimizer=request.optimizer,
+            seed=request.seed,
+            progress=None if progress is None else partial(progress, "training stock and tuned networks"),
+            **given,
+        )
 
 
 def _write(report: "TuneReport", *, plan: _Plan) -> None:

@@ -27,8 +27,11 @@ def edge_wins(arm: TrainedArm) -> int:
     """Return -1 or +1 if the lowest or highest rate is best and clearly better than its neighbour, else 0.
 
     Clearly: the paired difference of validation scores exceeds two standard errors; ties at chance do not count.
+    Also -1 where most networks diverge even at the lowest rate.
     """
     best, rates = chosen(arm), arm.validation.shape[1]
+    if float(arm.failed[:, 0].double().mean()) > 0.5:
+        return -1
     if rates < 2 or best not in (0, rates - 1):
         return 0
     neighbour = 1 if best == 0 else rates - 2
@@ -38,7 +41,9 @@ def edge_wins(arm: TrainedArm) -> int:
     return -1 if best == 0 else 1
 
 
-def compare(stock: TrainedArm, tuned: TrainedArm, *, rates: Sequence[float], metric: str, steps: int, seed: int) -> Comparison:
+def compare(
+    stock: TrainedArm, tuned: TrainedArm, *, rates: Sequence[float], metric: str, steps: int, seed: int
+) -> Comparison:
     """Return the paired comparison of two arms whose rows belong to the same network seeds and minibatch orders."""
     arms = [_arm(name, arm, rates) for name, arm in (("stock", stock), ("tuned", tuned))]
     scores = [torch.tensor(arm.test, dtype=torch.float64) for arm in arms]

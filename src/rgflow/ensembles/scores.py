@@ -17,7 +17,7 @@ __all__ = ["chance_score", "sample_losses", "score"]
 def sample_losses(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return one loss per sample: cross-entropy for integer targets, squared error averaged over outputs for floats.
 
-    Shapes: `outputs` (..., samples, outputs), `targets` (..., samples) or (..., samples, outputs); result (..., samples).
+    Shapes: `outputs` (..., samples, outputs), `targets` (..., samples[, outputs]); result (..., samples).
     """
     if targets.is_floating_point():
         _same_outputs(outputs, targets)

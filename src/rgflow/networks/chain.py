@@ -10,7 +10,8 @@ from itertools import groupby
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import linear, normalize
+from torch.overrides import TorchFunctionMode
 
 from rgflow.errors import SettingError
 from rgflow.networks.equality import is_constant
@@ -23,6 +24,9 @@ from rgflow.numerics.activations import Activation
 
 __all__ = ["Chain", "NotAChain", "recognise_chain"]
 
+_READING = ("__bool__", "__float__", "__int__", "__index__", "__array__", "item", "tolist", "numpy")
+# Samples from which the structure is read; more than one, so that batch statistics exist.
+_FEW = 4
 # Agreement of the chain with the model: both run in float64, and rounding grows by about 1e-16 per layer and unit.
 _AGREEMENT = 1e-9
 
@@ -72,9 +76,25 @@ class _Broken(Exception):
 class _Run:
     """One run of the private copy on tape."""
 
-    tape: Tape
+    calls: list[MapCall]
     output: Tensor
+    final: Value | None
     names: dict[int, str]
+
+
+class _Readings(TorchFunctionMode):
+    """Notes where Python takes a number out of a tensor: what follows may depend on the data in any way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_function__(self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
+        """Pass the call on."""
+        name = getattr(func, "__name__", "")
+        if name in _READING:
+            self.names.append(name)
+        return func(*args, **(kwargs or {}))
 
 
 def recognise_chain(module: nn.Module, example_input: Tensor) -> Chain | NotAChain:
@@ -85,26 +105,35 @@ def recognise_chain(module: nn.Module, example_input: Tensor) -> Chain | NotACha
     try:
         with untouched(module), double_precision(seed=0), torch.no_grad():
             _refuse_active_dropout(module)
-            network = private_copy(module, example_input)
-            _shrink_learnable_slopes(network)
-            batch = widened(example_input)
-            assert batch is not None
+            network, batch = _copied(module, example_input)
             return _chain(network, batch)
     except _Broken as reason:
         return NotAChain(str(reason))
+
+
+def _copied(module: nn.Module, example_input: Tensor) -> tuple[nn.Module, Tensor]:
+    try:
+        network = private_copy(module, example_input)
     except Exception as error:
-        return NotAChain(f"the model cannot be run in float64 on this batch: {says(error)}")
+        raise _Broken(f"the model cannot be copied: {says(error)}") from error
+    _shrink_learnable_slopes(network)
+    batch = widened(example_input)
+    assert batch is not None  # None stands for None only
+    return network, batch
 
 
 def _chain(network: nn.Module, batch: Tensor) -> Chain:
-    run = _recorded(network, batch)
-    calls = run.tape.calls
+    # A few samples show the structure; most models that are no chains are dismissed at their cost.
+    run = _recorded(network, batch[:_FEW])
+    calls = run.calls
     names = tuple(_layer_name(network, call.weight) for call in calls)
     _refuse_other_maps(network, calls, names)
-    features = _first_features(calls[0], names[0], samples=len(batch))
+    _refuse_other_features(calls[0], names[0], samples=len(batch[:_FEW]))
     found = [_found_between(run, calls[l - 1], calls[l], names=(names[l - 1], names[l])) for l in range(1, len(calls))]
     final = _found_behind(run, calls[-1], name=names[-1])
     activations = _activations([*found, final])
+    whole = _recorded(network, batch)
+    features = whole.calls[0].options["input"]
     chain = Chain(
         linears=names,
         activations=activations[:-1],
@@ -116,7 +145,7 @@ def _chain(network: nn.Module, batch: Tensor) -> Chain:
         output_activation=None if final.expression.is_source else activations[-1],
         notes=_notes(network, calls),
     )
-    _verify(chain, network, batch, run.output)
+    _verify(chain, network, batch, whole.output)
     return chain
 
 
@@ -128,18 +157,29 @@ def _recorded(network: nn.Module, batch: Tensor) -> _Run:
         # A user's own activation module lends its name; torch's are known by the functions they call.
         if not type(module).__module__.startswith("torch.") and not any(True for _ in module.parameters())
     ]
-    tape = Tape(network, batch)
+    tape, readings = Tape(network, batch), _Readings()
     try:
-        with tape:
+        with tape, readings:
             output = network(batch)
+            sources = len(tape.sources)
+            # A norm is a source of its own, and its operand is what the tape knows of the output.
+            if isinstance(output, Tensor) and output.is_floating_point() and output.ndim:
+                normalize(output, dim=-1)
+    except Exception as error:
+        raise _Broken(f"the model cannot be run in float64 on this batch: {says(error)}") from error
     finally:
         for hook in hooks:
             hook.remove()
+    if readings.names:
+        raise _Broken(
+            f"its Python reads numbers out of tensors ({readings.names[0]}), so it may compute otherwise on others"
+        )
     if not isinstance(output, Tensor):
         raise _Broken(f"the model returns a {type(output).__name__}, not one tensor")
     if not tape.calls:
         raise _Broken("no linear map on a parameter was seen while the model ran")
-    return _Run(tape, output, names)
+    final = tape.sources[-1].operands[0] if len(tape.sources) > sources else None
+    return _Run(tape.calls, output, final, names)
 
 
 def _remember_name(names: dict[int, str]) -> Callable[..., None]:
@@ -184,13 +224,12 @@ def _refuse_other_maps(network: nn.Module, calls: Sequence[MapCall], names: Sequ
             raise _Broken(f"{name or 'the model'} is {type(part).__name__}, not a linear layer")
 
 
-def _first_features(call: MapCall, name: str, *, samples: int) -> Tensor:
+def _refuse_other_features(call: MapCall, name: str, *, samples: int) -> None:
     value, features = call.argument, call.options["input"]
     if value.source.index != 0:
         raise _Broken(f"{name or 'the model'} does not act on the data but on {_origin(value)}")
     if features.ndim != 2 or len(features) != samples:
         raise _Broken(f"{name or 'the model'} acts on shape {tuple(features.shape)}, not on one vector per sample")
-    return features
 
 
 def _found_between(run: _Run, before: MapCall, after: MapCall, *, names: tuple[str, str]) -> Found:
@@ -203,7 +242,7 @@ def _found_between(run: _Run, before: MapCall, after: MapCall, *, names: tuple[s
 
 
 def _found_behind(run: _Run, last: MapCall, *, name: str) -> Found:
-    value = run.tape.value_of(run.output)
+    value = run.final
     if value is None or value.source is not last.result:
         raise _Broken(f"the output is not a pointwise function of {name or 'the model'} but {_origin(value)}")
     return Found(value.expression, run.names.get(id(run.output), ""))
@@ -241,11 +280,13 @@ def _notes(network: nn.Module, calls: Sequence[MapCall]) -> tuple[str, ...]:
 
 def _verify(chain: Chain, network: nn.Module, batch: Tensor, output: Tensor) -> None:
     """Compare the chain with the model on this batch, and on another one that Python branches may treat otherwise."""
+    if not bool(torch.isfinite(output).all()):
+        raise _Broken("its output is not finite on this batch")
     _compare(_evaluated(chain, network, chain.features), output)
     other = batch.flip(0)
     other = -1.5 * other if other.is_floating_point() else other
     run = _recorded(network, other)
-    _compare(_evaluated(chain, network, run.tape.calls[0].options["input"]), run.output)
+    _compare(_evaluated(chain, network, run.calls[0].options["input"]), run.output)
 
 
 def _evaluated(chain: Chain, network: nn.Module, features: Tensor) -> Tensor:
@@ -257,9 +298,10 @@ def _evaluated(chain: Chain, network: nn.Module, features: Tensor) -> Tensor:
 
 
 def _compare(chain: Tensor, model: Tensor) -> None:
-    scale = float(model.abs().max()) if model.numel() else 0.0
-    same = (
-        chain.numel() == model.numel() and float((chain.flatten() - model.flatten()).abs().max()) <= _AGREEMENT * scale
-    )
-    if not same:
+    scale = float(model[torch.isfinite(model)].abs().max()) if bool(torch.isfinite(model).any()) else 0.0
+    same = chain.numel() == model.numel()
+    # The other batch may leave the domain of the user's functions; both must do so together.
+    if not same or not torch.allclose(
+        chain.flatten(), model.flatten(), rtol=0, atol=_AGREEMENT * scale, equal_nan=True
+    ):
         raise _Broken("layers and activations alone do not reproduce its output (data-dependent Python, or noise)")

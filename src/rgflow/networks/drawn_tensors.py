@@ -1,5 +1,6 @@
 """What the draws say of a parameter: its second moment, whether it is random at all, whether it copies another one."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ __all__ = ["DrawnTensors"]
 
 @dataclass(frozen=True)
 class DrawnTensors:
-    """The parameters of all draws by name, and the names of those that are clones of another one.
+    """The parameters and buffers of all draws by name, and the names of parameters that are clones of another one.
 
     A clone equals a parameter of another module in every draw, is not constant and differs between draws (if there are
     two): `nn.TransformerEncoder` copies one layer, so all its layers start as clones.
@@ -21,12 +22,13 @@ class DrawnTensors:
 
     draws: tuple[dict[str, Tensor], ...]
     clones: frozenset[str]
+    buffers: tuple[dict[str, Tensor], ...] = ()
 
     @classmethod
     def of(cls, modules: Sequence[nn.Module]) -> "DrawnTensors":
         """Return the tensors of private copies, one per draw."""
         draws = tuple({name: p.detach() for name, p in module.named_parameters()} for module in modules)
-        return cls(draws, _clones(draws))
+        return cls(draws, _clones(draws), tuple(dict(module.named_buffers()) for module in modules))
 
     def fixed(self, name: str) -> bool:
         """Return whether the parameter is the same number, or the same tensor in several draws: nothing is drawn."""
@@ -49,13 +51,24 @@ class DrawnTensors:
         fourth = float(torch.stack([draw[name].pow(4).mean() for draw in self.draws]).mean())
         return fourth / second**2 - 3.0 if second > 0.0 else 0.0
 
+    def relative_error(self, name: str) -> float:
+        """Return the standard error of the second moment over itself, sqrt((kurtosis + 2) / count); 0 if fixed."""
+        spread = max(self.kurtosis(name) + 2.0, 0.0)
+        return 0.0 if self.fixed(name) else math.sqrt(spread / self.count(name))
+
     def count(self, name: str) -> int:
         """Return the number of entries in all draws."""
         return sum(draw[name].numel() for draw in self.draws)
 
     def stack(self, name: str, *, replicas: int, start: int) -> Tensor:
-        """Return `replicas` draws of the parameter from draw `start` on, cyclically; (replicas, ...)."""
-        return torch.stack([self.draws[(start + r) % len(self.draws)][name] for r in range(replicas)])
+        """Return `replicas` draws of a parameter or buffer from draw `start` on, cyclically; (replicas, ...)."""
+        tables = self.draws if name in self.draws[0] else self.buffers
+        return torch.stack([tables[(start + r) % len(tables)][name] for r in range(replicas)])
+
+    def drawn_buffers(self) -> tuple[str, ...]:
+        """Return the names of the buffers that differ between draws, such as random features."""
+        first, *others = self.buffers
+        return tuple(n for n, tensor in first.items() if any(not torch.equal(tensor, other[n]) for other in others))
 
 
 def _clones(draws: tuple[dict[str, Tensor], ...]) -> frozenset[str]:

@@ -24,13 +24,29 @@ class BudgetReached(Exception):
 
 
 @dataclass
+class Fluctuation:
+    """Relative variance over replicas of what a map averages: mean square and spread of its input, and of its cotangent.
+
+    Each is what a real network's own second moment would fluctuate by, of order 1/channels: the small parameter of the
+    forecast. A norm layer in front of a map makes it vanish. `weight_share` is the part of the map's output variance
+    that comes through the weights and not from the bias: only it carries fluctuations on.
+    """
+
+    signal: float
+    spread: float
+    weight_share: float
+    cotangent: float = 0.0
+
+
+@dataclass
 class Ledger:
-    """What one forecast seed writes down: E|gradient|^2 per row and backward pass, and the clock."""
+    """What one forecast seed writes down: E|gradient|^2 per row and backward pass, fluctuations, and the clock."""
 
     generator: torch.Generator
     deadline: float
     dense_limit: int
     gradients: dict[int, float] = field(default_factory=dict)
+    fluctuations: dict[int, Fluctuation] = field(default_factory=dict)
 
     def check_time(self) -> None:
         """Raise BudgetReached after the deadline."""
@@ -62,6 +78,10 @@ class _Emission(torch.autograd.Function):
         g = job.geometry
         packed, samples = g.pack(x), x.shape[0] * g.channels_out
         ctx.job, ctx.like = job, x  # type: ignore[attr-defined]
+        deviation = packed - packed.mean(0, keepdim=True)
+        replicas = x.shape[0]
+        squares = _relative_variance(packed, replicas), _relative_variance(deviation, replicas)
+        job.ledger.fluctuations[job.row] = Fluctuation(*squares, weight_share=_weight_share(packed, job))
         draw = _dense_forward if _dense(job) else _factored_forward
         z, ctx.kept = draw(packed, samples, job)  # type: ignore[attr-defined]
         return g.unpack(z, like=x, channels=g.channels_out, spatial=g.spatial_out)
@@ -72,6 +92,7 @@ class _Emission(torch.autograd.Function):
         g, ledger = job.geometry, job.ledger
         ledger.check_time()
         packed = g.pack(cotangents[0])
+        ledger.fluctuations[job.row].cotangent = _relative_variance(packed, x.shape[0])
         wanted = x.shape[0] * g.channels_in if ctx.needs_input_grad[0] else 0  # type: ignore[attr-defined]
         work = _dense_backward if _dense(job) else _factored_backward
         square, back = work(packed, wanted, job, kept=ctx.kept)  # type: ignore[attr-defined]
@@ -80,6 +101,20 @@ class _Emission(torch.autograd.Function):
         if back is None:
             return None, torch.zeros(()), None
         return g.unpack(back, like=x, channels=g.channels_in, spatial=g.spatial_in), torch.zeros(()), None
+
+
+def _relative_variance(packed: Tensor, replicas: int) -> float:
+    """Variance over replicas of the mean square, over its squared mean."""
+    squares = packed.pow(2).reshape(*packed.shape[:2], replicas, -1).mean((0, 1, 3))
+    mean = float(squares.mean())
+    return float(squares.var()) / mean**2 if replicas > 1 and mean > 0.0 else 0.0
+
+
+def _weight_share(packed: Tensor, job: Job) -> float:
+    fan_in = job.geometry.channels_per_output * len(job.geometry.pairings)
+    from_weights = job.weight_variance * fan_in * float(packed.pow(2).mean())
+    total = from_weights + job.bias_variance
+    return from_weights / total if total > 0.0 else 0.0
 
 
 def _dense(job: Job) -> bool:

@@ -16,16 +16,18 @@ from rgflow.numerics.activations import Activation, activation
 
 __all__ = ["SOURCE", "Expression", "acts_pointwise", "as_activation", "function_name"]
 
-# torch functions whose name differs from the activation's name in `rgflow.numerics.activations`, or that take parameters.
+# Parameters of torch functions in the order in which `rgflow.numerics.activations` takes them, with their defaults.
 _PARAMETERS: dict[str, tuple[tuple[str, float], ...]] = {
     "leaky_relu": (("negative_slope", 0.01),),
     "elu": (("alpha", 1.0),),
     "celu": (("alpha", 1.0),),
     "hardtanh": (("min_val", -1.0), ("max_val", 1.0)),
 }
-_PLAIN = ("relu", "tanh", "sigmoid", "selu", "silu", "mish", "hardswish", "sin", "erf", "softsign", "relu6", "hardsigmoid")
+_PLAIN = frozenset(
+    {"relu", "tanh", "sigmoid", "selu", "silu", "mish", "hardswish", "sin", "erf", "softsign", "relu6", "hardsigmoid"}
+)
 # Functions that have a kink where their argument is 0; the search for kinks in numerics is told to look there.
-_KINKED = frozenset({"relu", "relu_", "abs", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "celu", "clamp", "prelu"})
+_KINKED = frozenset({"relu", "abs", "leaky_relu", "elu", "selu", "celu", "clamp", "prelu"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,13 +118,15 @@ def as_activation(expression: Expression) -> Activation | None:
     if named is not None:
         return named
     function = _Named(expression, name="+".join(expression.names))
-    return activation(function, kinks=(0.0,) if _KINKED.intersection(expression.names) else ())
+    return activation(
+        function, kinks=(0.0,) if _KINKED.intersection(name.rstrip("_") for name in expression.names) else ()
+    )
 
 
 def _named(expression: Expression) -> Activation | None:
     name = expression.names[-1].rstrip("_")
-    single = len(expression.arguments) >= 1 and isinstance(expression.arguments[0], Expression)
-    if not single or not expression.arguments[0].is_source:
+    argument = next(iter(expression.arguments), None)
+    if not isinstance(argument, Expression) or not argument.is_source:
         return None
     spelling = _spelling(name, expression)
     if spelling is None:

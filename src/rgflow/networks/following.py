@@ -8,7 +8,7 @@ is added to its own input), "normed" (a norm takes its scale away), or "other" w
 import copy
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from rgflow.errors import ModelError
 from rgflow.networks.equality import tied_parameters
 from rgflow.networks.expression import Expression, as_activation
+from rgflow.networks.feed import Feed
 from rgflow.networks.guard import untouched
-from rgflow.networks.tape import Feed, MapCall, Source, Tape, Value
+from rgflow.networks.tape import MapCall, Source, Tape, Value
 from rgflow.numerics.activations import Activation
 
 __all__ = ["MapUse", "Role", "map_uses"]
@@ -63,10 +64,11 @@ def map_uses(module: nn.Module, inputs: Tensor) -> tuple[MapUse, ...]:
         tape = Tape(copied, inputs)
         try:
             with torch.no_grad(), tape:
-                output = copied(inputs)
+                copied(inputs)
         except Exception as error:
-            raise ModelError(f"the model raised {type(error).__name__} on inputs of shape {tuple(inputs.shape)}: {error}") from error
-        return _Reading(copied, tape, output).uses()
+            what = f"{type(error).__name__} on inputs of shape {tuple(inputs.shape)}: {error}"
+            raise ModelError(f"the model raised {what}") from error
+        return _Reading(copied, tape).uses()
 
 
 def _fitting(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -79,7 +81,7 @@ def _fitting(module: nn.Module, inputs: Tensor) -> Tensor:
 class _Reading:
     """What the tape of one run says of each map."""
 
-    def __init__(self, module: nn.Module, tape: Tape, output: Any) -> None:
+    def __init__(self, module: nn.Module, tape: Tape) -> None:
         self._module, self._tape = module, tape
         self._parameters = dict(module.named_parameters())
         self._calls: dict[str, list[MapCall]] = defaultdict(list)
@@ -90,7 +92,6 @@ class _Reading:
         for call in tape.calls:
             self._feeding |= call.argument.lineage
         self._known: dict[bytes, Activation | None] = {}
-        self._output = output
         self._branches = {c.weight: self._branch(c) for c in tape.calls}
 
     def uses(self) -> tuple[MapUse, ...]:
@@ -133,7 +134,7 @@ class _Reading:
         consumers = {use.by for use in call.result.consumed}
         if consumers == {"norm"}:
             return "normed", "a norm follows and takes its scale away"
-        if call.function == "attention" or consumers & {"attention"}:
+        if call.function == "multi_head_attention_forward" or consumers & {"attention"}:
             return "other", "feeds or belongs to an attention"
         head = not self._feeding >> call.result.index & 1
         if head and source.kind != "other":
@@ -147,7 +148,7 @@ class _Reading:
     def _entering(self, source: Source) -> tuple[Role, str]:
         if source.kind == "norm" and self._is_inside(source):
             return "other", "reads a norm inside a residual branch, where unit gain is not needed"
-        return "first", {"data": "reads the data", "embedding": "reads an embedding", "norm": "reads a norm"}[source.kind]
+        return "first", f"reads {source.kind}"
 
     def _is_inside(self, norm: Source) -> bool:
         """Whether the norm opens a branch: its operand is also added to something later."""

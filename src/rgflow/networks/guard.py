@@ -133,7 +133,8 @@ def _module_undo(module: nn.Module) -> _Undo:
     submodules = list(module.modules())
     undos: list[_Undo] = [_submodule_undo(submodule) for submodule in submodules]
     tensors = {id(t): t for s in submodules for t in (*s._parameters.values(), *s._buffers.values()) if t is not None}
-    undos += [_tensor_undo(tensor) for tensor in tensors.values()]
+    # A lazy parameter has no values yet to be kept.
+    undos += [_tensor_undo(tensor) for tensor in tensors.values() if not is_lazy(tensor)]
 
     def undo() -> None:
         for action in undos:
@@ -163,19 +164,18 @@ def _submodule_undo(module: nn.Module) -> _Undo:
 
 
 def _tensor_undo(tensor: Tensor) -> _Undo:
-    wanted, gradient = tensor.requires_grad, (tensor.grad if tensor.is_leaf else None)
-    # A lazy parameter has no values yet; there is nothing to keep but the flag.
-    values = None if is_lazy(tensor) else _values_undo(tensor.data)
+    wanted, values = tensor.requires_grad, _values_undo(tensor.data)
+    gradient = tensor.grad if tensor.is_leaf else None
     old_gradient = None if gradient is None else _values_undo(gradient.data)
 
     def undo() -> None:
-        if values is not None:
-            tensor.data = values()
-        if tensor.is_leaf:
-            tensor.requires_grad_(wanted)
-            if old_gradient is not None:
-                old_gradient()
-            tensor.grad = gradient
+        tensor.data = values()
+        if not tensor.is_leaf:
+            return
+        tensor.requires_grad_(wanted)
+        if gradient is not None and old_gradient is not None:
+            gradient.data = old_gradient()
+        tensor.grad = gradient
 
     return undo
 

@@ -52,8 +52,9 @@ def watch(module: nn.Module, visitor: Visitor, *, names: Mapping[int, str]) -> I
     handles = []
     try:
         for name, leaf in module.named_modules():
-            if is_leaf(leaf) and not isinstance(leaf, _PARAMETER_CONTAINERS):
-                handles.append(leaf.register_forward_pre_hook(interception.enter_leaf(name or "model")))
+            if _is_row(name, leaf):
+                # First in line, so that hooks of the user that compute a weight count as part of the leaf.
+                handles.append(leaf.register_forward_pre_hook(interception.enter_leaf(name), prepend=True))
                 handles.append(leaf.register_forward_hook(interception.leave_leaf(name or "model")))
         with interception:
             yield interception
@@ -77,6 +78,7 @@ class Interception(TorchFunctionMode):
         self._calls: dict[int, LinearCall] = {}
         self._axes: dict[int, int] = {}
         self._last: tuple[Tensor, nn.Module | None] | None = None
+        self._inner: set[tuple[int, int]] = set()
 
     def __torch_function__(self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
         """Pass every torch function on, except parametric linear maps, which the visitor computes."""
@@ -120,7 +122,9 @@ class Interception(TorchFunctionMode):
         passed = any(tensor is item for item in given) if isinstance(given, tuple) else False
         # nn.Identity returns its input; a view gives the row a cotangent of its own.
         own = tensor.view_as(tensor) if passed else tensor
-        parameters = tuple(p for p in module.parameters() if id(p) in self.names)
+        parameters = tuple(
+            p for p in module.parameters() if id(p) in self.names and (id(module), id(p)) not in self._inner
+        )
         seen = self._row(name, own, kind=type(module).__name__, parameters=parameters, call=call)
         return None if seen is tensor else with_first_tensor(output, seen)
 
@@ -139,6 +143,8 @@ class Interception(TorchFunctionMode):
             return output
         parameters = tuple(p for p in (call.weight, call.bias) if p is not None and id(p) in self.names)
         name = self.names[id(call.weight)]
+        if owner is not None:
+            self._inner.update((id(owner), id(p)) for p in parameters)
         return self._row(name, output, kind=call.function, parameters=parameters, call=call)
 
     def _operation(self, output: Tensor, used: list[Tensor]) -> Tensor:
@@ -174,9 +180,15 @@ class Interception(TorchFunctionMode):
         return seen
 
 
+def _is_row(name: str, module: nn.Module) -> bool:
+    return (
+        is_leaf(module) and not isinstance(module, _PARAMETER_CONTAINERS) and "parametrizations" not in name.split(".")
+    )
+
+
 def _bare_names(module: nn.Module, names: Mapping[int, str]) -> frozenset[str]:
     """Names of the parameters that no leaf module owns."""
-    leaves = [leaf for leaf in module.modules() if is_leaf(leaf) and not isinstance(leaf, _PARAMETER_CONTAINERS)]
+    leaves = [leaf for name, leaf in module.named_modules() if _is_row(name, leaf)]
     owned = {id(p) for leaf in leaves for p in leaf.parameters()}
     return frozenset(names[id(p)] for p in module.parameters() if id(p) not in owned and id(p) in names)
 

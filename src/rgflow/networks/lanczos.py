@@ -17,9 +17,10 @@ __all__ = ["largest_eigenvalue"]
 def largest_eigenvalue(
     product: Callable[[Tensor], Tensor], *, start: Tensor, iterations: int, tolerance: float
 ) -> Estimate:
-    """Return the largest eigenvalue; its error is the residual of the Ritz pair, a bound on the distance to the spectrum.
+    """Return the largest eigenvalue of the symmetric matrix behind `product`, found from the vector `start`.
 
-    Shapes: `start` and what `product` maps have any shape; the norm is that of all entries.
+    Shapes: any; the norm is that of all entries.
+    Errors: the residual of the Ritz pair, which bounds the distance to some eigenvalue.
     """
     basis = [start / start.norm()]
     diagonal: list[float] = []

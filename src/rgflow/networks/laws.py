@@ -29,6 +29,8 @@ UNIFORM_KURTOSIS_VARIANCE = 9 + 3.6**2 * 9 / 5 + 1.8**2 - 7.2 * 27 / 7 + 3.6 * 9
 GAUSSIAN_KURTOSIS_VARIANCE = 24.0
 # Two-sided false-alarm rate 6e-7 of a Gaussian score.
 SIGNIFICANT = 5.0
+# 300 Gaussian entries all lie within the range of the uniform law of their variance with probability 6e-7.
+_ENOUGH_FOR_RANGE = 300
 # Between-draw standard errors need draws: at 8 they are known to 27 % (1/sqrt(2 * 7)).
 _ENOUGH_DRAWS = 8
 # Entries of one tensor and draw that enter the moments: known to 0.2 % (uniform) from one draw already.
@@ -199,19 +201,32 @@ def _named_law(draws: list[_Moments]) -> Law:
     m, entries = _central(_pooled(draws)), _entries(draws)
     sigma = math.sqrt(float(m[2]))
     excess = float(m[4] / m[2] ** 2) - 3.0
-    law = law_of_kurtosis(excess, entries=entries)
+    fits = _fitting(excess, entries=entries)
     # The uniform law ends at sqrt(3) sigma, and sigma itself is known to a relative sqrt(0.8 / 4 / entries).
     bounded = highest - lowest <= 2 * math.sqrt(3.0) * sigma * (1 + SIGNIFICANT * math.sqrt(0.2 / entries))
-    return "other" if law == "uniform" and not bounded else law
+    if not bounded:
+        fits = fits - {"uniform"}
+    elif entries >= _ENOUGH_FOR_RANGE:
+        fits = fits - {"gaussian"}
+    return next(iter(fits)) if len(fits) == 1 else "other"
 
 
 def law_of_kurtosis(excess: float, *, entries: int) -> Law:
     """Return the only one of "uniform" and "gaussian" that an excess kurtosis is consistent with, else "other"."""
-    uniform = abs(excess - UNIFORM_KURTOSIS) <= SIGNIFICANT * math.sqrt(UNIFORM_KURTOSIS_VARIANCE / entries)
-    gaussian = abs(excess) <= SIGNIFICANT * math.sqrt(GAUSSIAN_KURTOSIS_VARIANCE / entries)
-    if uniform == gaussian:
-        return "other"
-    return "uniform" if uniform else "gaussian"
+    fits = _fitting(excess, entries=entries)
+    return next(iter(fits)) if len(fits) == 1 else "other"
+
+
+def _fitting(excess: float, *, entries: int) -> frozenset[Law]:
+    laws: dict[Law, tuple[float, float]] = {
+        "uniform": (UNIFORM_KURTOSIS, UNIFORM_KURTOSIS_VARIANCE),
+        "gaussian": (0.0, GAUSSIAN_KURTOSIS_VARIANCE),
+    }
+    return frozenset(
+        law
+        for law, (value, variance) in laws.items()
+        if abs(excess - value) <= SIGNIFICANT * math.sqrt(variance / entries)
+    )
 
 
 def _constant(draws: list[_Moments]) -> bool:

@@ -22,17 +22,23 @@ _MAKERS = {torch.zeros, torch.ones, torch.empty, torch.full} | {
 
 def on_stack(function: Callable[[Tensor], Tensor], x: Tensor, *, lane: Tensor) -> Tensor:
     """Return function(stack of x) from inside vmap, as the tensor of one replica."""
-    # The clone lets the user's code write into the result in place, which autograd forbids on outputs of functions.
-    return _OnStack.apply(lambda stacks: (function(stacks[0]),), lane, x)[0].clone()
+    # The clone lets the user's code write into the result in place, which autograd forbids on outputs of functions;
+    # some rules of vmap (group norm) need it laid out plainly.
+    lifted = _OnStack.apply(lambda stacks: (function(stacks[0]).contiguous(),), lane, x)[0]
+    return lifted.clone(memory_format=torch.contiguous_format)
 
 
-def loop_over_replicas(module: nn.Module, parameters: Mapping[str, Tensor], *, lane: Callable[[], Tensor]) -> Callable:
+def loop_over_replicas(
+    module: nn.Module, parameters: Mapping[str, Tensor], *, lane: Callable[[], Tensor], check: Callable[[], None]
+) -> Callable:
     """Return a forward of `module` for use inside vmap that runs it literally, replica by replica.
 
     `parameters` maps the module's own parameter names to stacks (replicas, ...). Integer and non-tensor arguments
-    pass unchanged. Raises whatever the module raises.
+    pass unchanged. Raises whatever the module raises, and what `check` raises (called once per replica).
     """
     literal = copy.deepcopy(module)
+    # Taken apart once: a slice per call would make every backward step add a full stack.
+    own = {name: stack.unbind(0) for name, stack in parameters.items()}
     shape: list[TreeSpec] = []
 
     def forward(*args: object, **kwargs: object) -> object:
@@ -41,18 +47,20 @@ def loop_over_replicas(module: nn.Module, parameters: Mapping[str, Tensor], *, l
 
         def run(stacks: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             outputs = []
-            for replica in range(len(stacks[0])):
+            for replica, pieces in enumerate(zip(*(stack.unbind(0) for stack in stacks), strict=True)):
+                check()
                 filled = list(leaves)
-                for at, stack in zip(where, stacks, strict=True):
-                    filled[at] = stack[replica].clone()
+                for at, piece in zip(where, pieces, strict=True):
+                    filled[at] = piece.clone()
                 own_args, own_kwargs = tree_unflatten(filled, spec)
-                own = {name: stack[replica] for name, stack in parameters.items()}
-                found, out_spec = tree_flatten(functional_call(literal, own, own_args, own_kwargs))
+                mine = {name: stack[replica] for name, stack in own.items()}
+                found, out_spec = tree_flatten(functional_call(literal, mine, own_args, own_kwargs))
                 shape[:] = [out_spec]
                 outputs.append(found)
             return tuple(torch.stack(column) for column in zip(*outputs, strict=True))
 
-        results = _OnStack.apply(run, lane(), *[leaves[at] for at in where])
+        with torch._C.DisableTorchFunction():
+            results = _OnStack.apply(run, lane(), *[leaves[at] for at in where])
         return tree_unflatten([result.clone() for result in results], shape[0])
 
     return forward
@@ -84,11 +92,13 @@ class _OnStack(torch.autograd.Function):
         pass
 
     @staticmethod
-    def vmap(info: object, in_dims: tuple, run: Callable, lane: Tensor, *tensors: Tensor) -> tuple:
+    def vmap(info: object, in_dims: tuple, *operands: object) -> tuple:
+        run, _, *tensors = operands
         replicas = info.batch_size  # type: ignore[attr-defined]
         stacks = tuple(
             tensor.expand(replicas, *tensor.shape) if at is None else tensor.movedim(at, 0)
             for tensor, at in zip(tensors, in_dims[2:], strict=True)
+            if isinstance(tensor, Tensor)
         )
-        outputs = run(stacks)
+        outputs = run(stacks)  # type: ignore[operator]
         return outputs, (0,) * len(outputs)

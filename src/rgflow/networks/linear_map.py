@@ -60,7 +60,7 @@ class Geometry:
     def pack(self, x: Tensor) -> Tensor:
         """Return (replicas, batch, ..channels..) as (batch, positions, replicas * channels)."""
         channels = x.movedim(self.channel_axis + 1, -1) if self.channel_axis >= 0 else x
-        replicas, count = x.shape[0], channels.shape[-1]
+        replicas, count = x.shape[0], channels.size(-1)
         flat = channels.reshape(replicas, self.batch, -1, count)
         return flat.permute(1, 2, 0, 3).reshape(self.batch, flat.shape[2], replicas * count)
 
@@ -81,7 +81,7 @@ def geometry_of(call: LinearCall, shape: tuple[int, ...]) -> Geometry:
     if not call.convolution:
         batch, spatial = (shape[0], tuple(shape[1:-1])) if len(shape) > 1 else (1, ())
         every = torch.arange(torch.Size(spatial).numel())
-        return Geometry(batch, spatial, spatial, shape[-1], c_out, c, c_out, (Pairing(every, every),), -1)
+        return Geometry(batch, spatial, spatial, c, c_out, c, c_out, (Pairing(every, every),), -1)
     axes = len(call.kernel)
     batch, spatial = (shape[0] if len(shape) == axes + 2 else 1), tuple(shape[-axes:])
     probe = call.literal(torch.zeros(1, c * call.groups, *spatial, dtype=call.weight.dtype))

@@ -19,19 +19,25 @@ from rgflow.networks.guard import untouched
 
 __all__ = ["double_precision", "parameter_names", "private_copy", "widened"]
 
-_WIDER = {Tensor.float: Tensor.double, Tensor.half: Tensor.double, Tensor.bfloat16: Tensor.double}
+_WIDER: dict[Callable, Callable] = {
+    Tensor.float: Tensor.double,
+    Tensor.half: Tensor.double,
+    Tensor.bfloat16: Tensor.double,
+}
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def private_copy(draw: nn.Module, inputs: Tensor) -> nn.Module:
     """Return a float64 copy of one draw with visible attention; lazy layers are run once to get their shapes."""
-    module = copy.deepcopy(getattr(draw, "_orig_mod", draw))
-    module = make_attention_visible(module)
+    draw = getattr(draw, "_orig_mod", draw)
+    # Tensors that hooks computed (weight_norm's weight) cannot be copied by torch; they are computed again anyway.
+    computed = [t for m in draw.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
+    module = make_attention_visible(copy.deepcopy(draw, {id(t): t.detach().clone() for t in computed}))
     for parameter in module.parameters():
         parameter.grad = None
     if any(is_lazy(parameter) for parameter in module.parameters()):
         with torch.no_grad():
-            module(inputs)
+            module(widened(inputs))
     return module.double()
 
 

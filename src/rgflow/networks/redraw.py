@@ -27,7 +27,8 @@ class Draws:
     """Independent draws of one architecture; iterating yields each network anew, and never two at once.
 
     `networks` is the number that iteration yields: 1 where the model cannot be redrawn (`redrawn` False);
-    `identical`: the factory returns the same parameters whatever the seed; `reason` says what was done.
+    `identical`: the factory returns the same tensors whatever the seed; `reason` says what was done where that is not
+    simply to call the factory again.
     """
 
     name: str
@@ -106,7 +107,7 @@ def _draws_of_factory(factory: Factory, *, networks: int, seed: int, example: ob
             "or loads or fixes its weights)"
         )
         return Draws(factory.name, 1, seed, False, reason, True, draw)
-    return Draws(factory.name, networks, seed, True, f"the factory was called under {networks} seeds", False, draw)
+    return Draws(factory.name, networks, seed, True, "", False, draw)
 
 
 def _draws_of_instance(factory: Factory, *, networks: int, seed: int, name: str = "") -> Draws:
@@ -157,4 +158,5 @@ def _refuse_other_shapes(now: dict[str, tuple[int, ...]], before: dict[str, tupl
 
 
 def _equal(one: nn.Module, other: nn.Module) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    tensors = zip([*one.parameters(), *one.buffers()], [*other.parameters(), *other.buffers()], strict=True)
+    return all(torch.equal(a, b) for a, b in tensors)

@@ -6,8 +6,9 @@ under vmap (recurrent ones) are run replica by replica. Convention: arrays over 
 """
 
 import copy
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _NormBase
 
 from rgflow.networks.drawn_tensors import DrawnTensors
-from rgflow.networks.emission import BudgetReached, Job, Ledger, emit
+from rgflow.networks.emission import BudgetReached, Fluctuation, Job, Ledger, emit
 from rgflow.networks.intercept import Interception, watch
 from rgflow.networks.lifting import OwnTensors, loop_over_replicas, on_stack
 from rgflow.networks.linear_map import gaussian_channels, geometry_of
@@ -51,6 +52,7 @@ class SeedRecord:
     backward_square: dict[int, float] = field(default_factory=dict)
     gradient_square: dict[int, float] = field(default_factory=dict)
     tangent_trace: dict[int, float] = field(default_factory=dict)
+    fluctuations: dict[int, Fluctuation] = field(default_factory=dict)
     looped: tuple[str, ...] = ()
     forward_failure: str = ""
     backward_failure: str = ""
@@ -71,15 +73,17 @@ def run_seed(
     loops = [name for name, child in module.named_modules() if isinstance(child, nn.RNNBase)]
     batched = False
     while True:
-        attempt = _Attempt(copy.deepcopy(module), scout=scout, tensors=tensors, settings=settings, loops=tuple(loops))
-        output = attempt.forward(x, batched=batched)
+        fresh, looped = copy.deepcopy(module), tuple(loops)
+        attempt = _Attempt(fresh, scout=scout, tensors=tensors, settings=settings, loops=looped, batched=batched)
+        output = attempt.forward(x)
         if output is not None:
             attempt.backward(output, y, loss=loss)
             return attempt.record
         leaf = attempt.failed_leaf
-        if leaf and leaf not in loops and not attempt.record.late:
+        hopeless = attempt.record.late or scout.error
+        if leaf and leaf not in loops and not hopeless:
             loops.append(leaf)
-        elif batched or attempt.record.late:
+        elif batched or hopeless:
             return attempt.record
         else:
             batched = True
@@ -96,8 +100,9 @@ class _Attempt:
         tensors: DrawnTensors,
         settings: SeedSettings,
         loops: tuple[str, ...],
+        batched: bool,
     ) -> None:
-        self.module, self.scout, self.settings = module, scout, settings
+        self.module, self.scout, self.settings, self.batched = module, scout, settings, batched
         self.record = SeedRecord(looped=loops)
         self.failed_leaf = ""
         self.recording_cotangents = True
@@ -116,22 +121,28 @@ class _Attempt:
             if own[name].is_floating_point()
         }
         _drop_running_statistics(module)
+        kept = {name for name, buffer in module.named_buffers() if batched and buffer.is_floating_point()}
+        self.buffers = {
+            name: tensors.stack(name, replicas=settings.replicas, start=settings.start)
+            for name in kept.union(tensors.drawn_buffers()).intersection(dict(module.named_buffers()))
+        }
         for name in loops:
             self._loop(name)
 
-    def forward(self, x: Tensor, *, batched: bool) -> Tensor | None:
+    def forward(self, x: Tensor) -> Tensor | None:
         """Return the outputs (replicas, batch, ...), or None with the failure in the record."""
         lanes = torch.zeros(self.settings.replicas)
-        one = torch.vmap(lambda own, lane: self._one(own, lane, x, batched=batched), randomness="different")
+        one = torch.vmap(lambda own, lane: self._one(own, lane, x), randomness="different")
         try:
             # Fused attention has no rule under vmap; the plain one gives the same numbers.
-            with sdpa_kernel(SDPBackend.MATH):
-                return one(self.stacks, lanes)
+            with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="There is a performance drop")
+                return one({**self.stacks, **self.buffers}, lanes)
         except BudgetReached:
             self.record.late = True
             self.record.forward_failure = "the forecast takes longer than measuring"
         except Exception as error:
-            self.record.forward_failure = one_line(error)
+            self.record.forward_failure = one_line(error).split(". ")[0]
         return None
 
     def backward(self, output: Tensor, y: Tensor | None, *, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -142,8 +153,9 @@ class _Attempt:
             total = sum((task_loss(one, y, loss=loss) for one in output), torch.zeros(()))
             self.record.gradient_square = self._pass(lambda: total.backward(retain_graph=True))
             self.recording_cotangents = False
+            self.record.fluctuations = {row: replace(found) for row, found in self.ledger.fluctuations.items()}
             noise = self._white(output)
-            self.record.tangent_trace = self._pass(lambda: output.backward(noise))
+            self.record.tangent_trace = self._pass(lambda: (output * noise).sum().backward())
         except BudgetReached:
             self.record.late = True
             self.record.backward_failure = "the forecast takes longer than measuring"
@@ -185,10 +197,10 @@ class _Attempt:
         if self.recording_cotangents:
             self.record.backward_square[index] = float(cotangent.pow(2).sum()) / len(cotangent)
 
-    def _one(self, own: dict[str, Tensor], lane: Tensor, x: Tensor, *, batched: bool) -> Tensor:
+    def _one(self, own: dict[str, Tensor], lane: Tensor, x: Tensor) -> Tensor:
         self.lane, self.batch = lane, len(x)
-        names = {**self.names, **{id(tensor): self.named[name] for name, tensor in own.items()}}
-        x = x + lane if batched and x.is_floating_point() else x.clone()
+        names = {**self.names, **{id(tensor): self.named[name] for name, tensor in own.items() if name in self.named}}
+        x = x + lane if self.batched and x.is_floating_point() else x.clone()
         with OwnTensors(lane), watch(self.module, self, names=names) as interception:
             try:
                 output = first_tensor(functional_call(self.module, own, (x,)))
@@ -207,8 +219,9 @@ class _Attempt:
 
     def _loop(self, name: str) -> None:
         child = self.module.get_submodule(name)
-        own = {inner: self.stacks[f"{name}.{inner}"] for inner, _ in child.named_parameters()}
-        child.forward = loop_over_replicas(child, own, lane=lambda: self.lane)
+        stacks = {**self.stacks, **self.buffers}
+        own = {key.removeprefix(f"{name}."): stack for key, stack in stacks.items() if key.startswith(f"{name}.")}
+        child.forward = loop_over_replicas(child, own, lane=lambda: self.lane, check=self.ledger.check_time)
 
     def _pass(self, run: Callable[[], None]) -> dict[int, float]:
         """Squared gradients per row of one backward pass."""

@@ -25,7 +25,7 @@ _MEAN_LIMIT = 5.0
 
 @dataclass(frozen=True)
 class MapPlan:
-    """One mean-field map: variances of a weight and of a bias, kurtosis, channels, locations.
+    """One mean-field map: variances of a weight and of a bias with their relative errors, kurtosis, channels, locations.
 
     `on_data`: whether the map sees the data themselves, so that nothing need be passed back through it.
     """
@@ -34,6 +34,8 @@ class MapPlan:
     weight_variance: float
     bias_variance: float
     biased: bool
+    weight_error: float
+    bias_error: float
     kurtosis: float
     channels_in: int
     channels_out: int
@@ -46,7 +48,11 @@ class MapPlan:
 
 @dataclass(frozen=True)
 class RowPlan:
-    """How one row will be forecast and why not better; `parameters` are names in the private copy."""
+    """How one row will be forecast and why not better; `parameters` are names in the private copy.
+
+    `limited`: a map that mixes positions; `scalar`: its parameters are single numbers shared by all channels, whose
+    gradients add up correlations that the leading order neglects.
+    """
 
     identity: RowIdentity
     module_name: str
@@ -54,6 +60,7 @@ class RowPlan:
     parameters: tuple[str, ...]
     reason: str = ""
     limited: bool = False
+    scalar: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,8 @@ def _row_plan(row: Row, seen: Survey, *, keys: dict[int, str], tensors: DrawnTen
     source, reason = _source(row, own, tensors=tensors, repeated=repeated, mixes=mixes)
     if source == "mean field" and row.call is not None:
         reason = _remark(keys[id(row.call.weight)], tensors)
-    return RowPlan(row.identity, row.module_name, source, own, reason, mixes)
+    scalar = bool(own) and all(p.numel() == 1 for p in row.parameters)
+    return RowPlan(row.identity, row.module_name, source, own, reason, mixes, scalar)
 
 
 def _source(
@@ -136,6 +144,8 @@ def _map_plan(index: int, call: LinearCall, seen: Survey, *, keys: dict[int, str
         weight_variance=tensors.second_moment(weight),
         bias_variance=0.0 if bias is None else tensors.second_moment(bias),
         biased=bias is not None,
+        weight_error=tensors.relative_error(weight),
+        bias_error=0.0 if bias is None else tensors.relative_error(bias),
         kurtosis=tensors.kurtosis(weight),
         channels_in=geometry.channels_in,
         channels_out=geometry.channels_out,

@@ -7,15 +7,17 @@ Units: curvature is loss / parameter^2, a trace is output^2 / parameter^2, summe
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from rgflow.errors import ModelError, RgflowError, SettingError
+from rgflow.errors import DataError, ModelError, RgflowError, SettingError
 from rgflow.networks.imports import says
 from rgflow.networks.lanczos import largest_eigenvalue
 from rgflow.networks.linearised import Linearised, linearised
@@ -29,6 +31,8 @@ __all__ = ["CurvatureMeasurement", "LossKind", "curvature_top"]
 # Lanczos stops when the residual of the top pair is this fraction of the eigenvalue. The eigenvalue's own error is of
 # second order in the residual, and networks differ from each other by tens of percent.
 _TOLERANCE = 1e-3
+# Multiplications of one pass, of the order 0.1 s of one core, below which a pass runs on one thread.
+_FEW_OPERATIONS = 2**28
 
 
 @dataclass(frozen=True)
@@ -49,22 +53,21 @@ class CurvatureMeasurement:
     networks: int
     complete: bool = True
 
-    def trace(self, names: Sequence[str] | None = None) -> Estimate:
-        """Return the mean trace summed over the parameters `names`, of all if None.
+    @property
+    def trace(self) -> Estimate:
+        """Mean diagonal entry of the tangent kernel: its trace per input and output."""
+        total = _mean(self.traces.sum(1))
+        return Estimate(total.value / self.outputs, total.error / self.outputs, total.kind)
+
+    def trace_of(self, names: Sequence[str]) -> Estimate:
+        """Return the trace (summed over inputs and outputs) that belongs to the parameters `names`.
 
         Raises: SettingError for a name that is not among the trained parameters.
         """
-        wanted = self.names if names is None else names
-        return _mean(self._part(wanted))
-
-    @property
-    def mean_diagonal(self) -> Estimate:
-        """Mean diagonal entry of the tangent kernel, per input and output."""
-        total = self.trace()
-        return Estimate(total.value / self.outputs, total.error / self.outputs, total.kind)
+        return _mean(self._part(names))
 
     def share(self, names: Sequence[str]) -> Estimate:
-        """Return the part of the whole trace that belongs to the parameters `names`: ratio of means, error by jackknife."""
+        """Return the part of the whole trace that the parameters `names` hold, as a ratio of means over networks."""
         return _ratio(self._part(names), self.traces.sum(1))
 
     def _part(self, names: Sequence[str]) -> Tensor:
@@ -89,16 +92,19 @@ def curvature_top(
 ) -> CurvatureMeasurement:
     """Return the largest Gauss-Newton eigenvalue and the tangent-kernel traces of the first `networks` draws.
 
-    `task_loss`: "cross_entropy" (mean over samples), "mse" (mean over all elements) or "mean_square_output".
+    `task_loss`: "cross_entropy" (mean over samples), "binary_cross_entropy", "mse" or "mean_square_output" (means over
+    all elements). No such curvature depends on the targets' values; they are only checked for their number.
     Batch statistics are those of the batch, dropout is frozen per network, no buffer changes. After `seconds` no
     further network is begun (`complete` False); the first two always are.
     Errors: standard errors over networks; Lanczos to the relative residual `tolerance`; traces by stochastic probes.
-    Raises: SettingError for an unknown loss or counts below 1; ModelError if the model raises or cannot be
-    differentiated twice.
+    Raises: SettingError for an unknown loss or counts below 1; DataError for too few targets; ModelError if the model
+    raises or cannot be differentiated twice.
     """
     for name, value in {"networks": networks, "iterations": iterations, "probes": probes}.items():
         if value < 1:
             raise SettingError(f"{name} is {value}; it must be at least 1")
+    if targets is not None and len(targets) != len(inputs):
+        raise DataError(f"there are {len(inputs)} inputs but {len(targets)} targets; give one target for each input")
     start = time.monotonic()
     seen: list[_Seen] = []
     complete = True
@@ -106,13 +112,25 @@ def curvature_top(
         complete = seconds is None or index < 2 or time.monotonic() - start <= seconds
         if not complete:
             break
-        with double_precision(seed=seed + index):
+        with double_precision(seed=seed + index), _threads_for(network, inputs):
             generator = torch.Generator().manual_seed(seed + index)
             search = partial(_top, iterations=iterations, tolerance=tolerance, generator=generator)
             seen.append(_measured(network, inputs, task_loss=task_loss, top=search, probes=probes, generator=generator))
     if not seen:
         raise SettingError("no networks were drawn to measure; at least 1 is needed")
     return _collected(seen, complete=complete)
+
+
+@contextmanager
+def _threads_for(network: nn.Module, inputs: Tensor) -> Iterator[None]:
+    """One thread where the work is small: threads then wait for each other longer than they work."""
+    threads = torch.get_num_threads()
+    operations = len(inputs) * sum(p.numel() for p in network.parameters() if not is_lazy(p))
+    torch.set_num_threads(1 if operations < _FEW_OPERATIONS else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

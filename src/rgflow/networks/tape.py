@@ -4,33 +4,43 @@ Every result that is not a pointwise function of an earlier one is a *source*; a
 a source, possibly rearranged (views, pooling, dropout). Maps are found by the identity of their weight parameter.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from rgflow.networks.expression import SOURCE, Expression, acts_pointwise, function_name
+from rgflow.networks.feed import Feed, bound_arguments, feed_of, leak, measured_profile, resized_profile
 
-__all__ = ["Consumption", "Feed", "MapCall", "Source", "Tape", "Value"]
+__all__ = ["Consumption", "MapCall", "Source", "Tape", "Value"]
 
-_REARRANGING = frozenset(
-    "view reshape flatten unflatten permute transpose contiguous squeeze unsqueeze clone detach to float double t "
-    "movedim swapaxes swapdims expand expand_as getitem chunk split tensor_split unbind roll flip view_as reshape_as "
-    "requires_grad_ narrow select index_select pad".split()
-)
-_DROPPING = frozenset(
-    "dropout dropout_ dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout".split()
-)
+_REARRANGING = """view reshape flatten unflatten permute transpose contiguous squeeze unsqueeze clone detach to float
+double t movedim swapaxes swapdims expand expand_as getitem chunk split tensor_split unbind roll flip view_as reshape_as
+requires_grad_ narrow select index_select pad"""
+_DROPPING = """dropout dropout_ dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout"""
+_NORMS = """batch_norm layer_norm group_norm instance_norm rms_norm local_response_norm normalize"""
+_SUMS = """add add_ iadd radd sub sub_ isub rsub"""
+_PRODUCTS = """matmul rmatmul mm addmm bmm"""
+_MAPS = """linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d""" + " " + _PRODUCTS
 _POOLING = ("max_pool", "avg_pool", "adaptive_", "lp_pool", "mean", "interpolate", "upsample", "boolean_dispatch")
-_NORMS = frozenset("batch_norm layer_norm group_norm instance_norm rms_norm local_response_norm normalize".split())
-_SUMS = frozenset("add add_ iadd radd sub sub_ isub rsub".split())
-_MAPS = frozenset(
-    "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d matmul rmatmul mm addmm bmm".split()
-)
+# Every name that is looked up by itself, with what it does.
+_EFFECT = {
+    name: effect
+    for effect, names in (
+        ("rearrange", _REARRANGING),
+        ("drop", _DROPPING),
+        ("norm", _NORMS),
+        ("sum", _SUMS),
+        ("map", _MAPS),
+        ("embedding", "embedding"),
+        ("attention", "multi_head_attention_forward"),
+        ("nothing", "attribute"),
+    )
+    for name in names.split()
+}
 
 
 @dataclass(eq=False)
@@ -70,21 +80,6 @@ class Consumption:
     value: Value
 
 
-@dataclass(frozen=True)
-class Feed:
-    """What enters a map, per input feature (or channel), summed over features and averaged over samples and positions.
-
-    `varying` = sum of x^2 over features that vary, `constant` = the same over features that do not, `variance` = the
-    summed variance; `features` and `constants` count them.
-    """
-
-    varying: float
-    constant: float
-    variance: float
-    features: int
-    constants: int
-
-
 @dataclass(frozen=True, eq=False)
 class MapCall:
     """One call of a linear map: names, the call's arguments, its input as a value and in numbers, and its result.
@@ -102,22 +97,52 @@ class MapCall:
     boundary: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Operation:
+    """One call of a torch function: what went in, what was known of it before, and what came out."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    options: Mapping[str, Any]
+    before: Mapping[int, Value]
+    result: Any
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return function_name(self.function)
+
+    @property
+    def effect(self) -> str:
+        """What functions of this name do, "" if nothing is known."""
+        return "rearrange" if self.name.startswith(_POOLING) else _EFFECT.get(self.name, "")
+
+    @property
+    def first(self) -> Value | None:
+        """What is known of the first argument."""
+        return self.before.get(id(self.args[0])) if self.args else None
+
+    @property
+    def lineage(self) -> int:
+        """Bits of all sources that any argument descends from."""
+        bits = 0
+        for value in self.before.values():
+            bits |= value.lineage
+        return bits
+
+
 class Tape(TorchFunctionMode):
-    """A mode that records maps and values while the model runs; `Tape.calls` and `Tape.values_of` hold the result."""
+    """A mode that records maps and values while the model runs; `calls` and `sources` hold the result."""
 
     def __init__(self, module: nn.Module, inputs: Tensor) -> None:
         super().__init__()
-        self.names = {id(p): name for name, p in module.named_parameters()}
         self.calls: list[MapCall] = []
         self.sources: list[Source] = []
+        self._names = {id(p): name for name, p in module.named_parameters()}
         self._values: dict[int, Value] = {}
         self._alive: list[Any] = []
         self._layouts = 0
-        self._keep(inputs, self._start("data", "", inputs, ancestors=0))
-
-    def value_of(self, tensor: Any) -> Value | None:
-        """Return what is known of a tensor, or None if it does not descend from the data or a parameter's map."""
-        return self._values.get(id(tensor))
+        self._enter(inputs)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function, then note what its result is."""
@@ -125,145 +150,119 @@ class Tape(TorchFunctionMode):
         before = {id(t): self._values[id(t)] for t in _tensors((args, options)) if id(t) in self._values}
         result = func(*args, **options)
         if isinstance(result, Tensor | tuple | list) and not isinstance(result, torch.Size):
-            self._note(func, args, options, result=result, before=before)
+            self._note(_Operation(func, tuple(args), options, before, result))
         return result
 
-    def _note(self, func: Any, args: Sequence[Any], options: Mapping[str, Any], *, result: Any, before: dict) -> None:
-        name = function_name(func)
-        if name == "attribute":
+    def _note(self, call: _Operation) -> None:
+        if call.effect == "attention":
+            self._note_attention(call)
+        elif call.effect == "map" and self._note_map(call):
             return
-        if name == "multi_head_attention_forward":
-            self._note_attention(func, args, options, result=result, before=before)
-        elif name in _MAPS and self._note_map(name, args, options, result=result, before=before):
-            return
-        elif name == "embedding":
-            self._fresh("embedding", result, before, name=name)
-        elif before:
-            self._note_operation(name, func, args, options, result=result, before=before)
+        elif call.effect == "embedding":
+            self._fresh("embedding", call)
+        elif call.before and call.effect != "nothing":
+            self._note_operation(call)
 
-    def _note_operation(
-        self, name: str, func: Any, args: Sequence[Any], options: Mapping[str, Any], *, result: Any, before: dict
-    ) -> None:
-        first = before.get(id(args[0])) if args else None
-        if name in _DROPPING and first is not None:
-            self._keep(result, first)
-        elif name in _REARRANGING and first is not None:
-            self._rearranged(result, first)
-        elif name.startswith(_POOLING) and first is not None:
-            self._rearranged(result, first)
-        elif name in _NORMS:
-            self._fresh("norm", result, before, name=name)
-        elif self._note_bias(name, args, result=result, before=before):
-            return
-        elif not self._note_pointwise(func, args, options, result=result, before=before):
-            self._fresh("sum" if name in _SUMS else "other", result, before, name=name)
+    def _note_operation(self, call: _Operation) -> None:
+        if call.effect == "drop" and call.first is not None:
+            self._keep(call.result, call.first)
+        elif call.effect == "rearrange" and call.first is not None:
+            self._rearranged(call.result, call.first)
+        elif call.effect == "norm":
+            self._fresh("norm", call)
+        elif not self._note_bias(call) and not self._note_pointwise(call):
+            self._fresh("sum" if call.effect == "sum" else "other", call)
 
-    def _note_pointwise(
-        self, func: Any, args: Sequence[Any], options: Mapping[str, Any], *, result: Any, before: dict
-    ) -> bool:
+    def _note_pointwise(self, call: _Operation) -> bool:
         """Extend the expression of the one source all operands share, if the call acts on every entry alone."""
-        values = list(before.values())
+        values = list(call.before.values())
         shared = all(v.source is values[0].source and v.layout == values[0].layout for v in values)
-        others = [t for t in _tensors((args, options)) if id(t) not in before]
-        if not shared or not isinstance(result, Tensor) or any(t.numel() != 1 for t in others):
+        tensors = _tensors((call.args, call.options))
+        others = [t for t in tensors if id(t) not in call.before]
+        if not shared or not isinstance(call.result, Tensor) or any(t.numel() != 1 for t in others):
             return False
-        shape = next(t.shape for t in _tensors((args, options)) if id(t) in before)
-        arguments = tuple(_as_leaf(a, before) for a in args)
-        step = Expression(func, arguments, {k: _as_leaf(v, before) for k, v in options.items() if k != "out"})
-        if result.shape != shape or not acts_pointwise(step, result):
+        shape = next(t.shape for t in tensors if id(t) in call.before)
+        options = {k: _as_leaf(v, call.before) for k, v in call.options.items() if k != "out"}
+        step = Expression(call.function, tuple(_as_leaf(a, call.before) for a in call.args), options)
+        if call.result.shape != shape or not acts_pointwise(step, call.result):
             return False
-        self._keep(result, replace(values[0], expression=step))
+        self._keep(call.result, replace(values[0], expression=step))
         return True
 
-    def _note_bias(self, name: str, args: Sequence[Any], *, result: Any, before: dict) -> bool:
+    def _note_bias(self, call: _Operation) -> bool:
         """Recognise `x @ W + b` with a parameter b: the sum is still the map's own output."""
-        if name not in _SUMS or len(args) < 2 or len(before) != 1:
+        if call.effect != "sum" or len(call.args) < 2 or len(call.before) != 1:
             return False
-        value = next(iter(before.values()))
-        added = next((a for a in args[:2] if isinstance(a, Tensor) and id(a) in self.names), None)
-        calls = [c for c in self.calls if c.result is value.source and c.bias is None and c.function in ("matmul", "mm")]
-        if added is None or not calls or not value.expression.is_source or added.shape != result.shape[-1:]:
+        value = next(iter(call.before.values()))
+        added = next((a for a in call.args[:2] if isinstance(a, Tensor) and id(a) in self._names), None)
+        open_calls = [c for c in self.calls if c.result is value.source and c.bias is None and c.function != "linear"]
+        if added is None or not open_calls or not value.expression.is_source or added.shape != call.result.shape[-1:]:
             return False
-        self.calls[self.calls.index(calls[0])] = replace(calls[0], bias=self.names[id(added)])
-        self._keep(result, value)
+        self.calls[self.calls.index(open_calls[0])] = replace(open_calls[0], bias=self._names[id(added)])
+        self._keep(call.result, value)
         return True
 
-    def _note_map(self, name: str, args: Sequence[Any], options: Mapping[str, Any], *, result: Any, before: dict) -> bool:
-        bound = _bound(name, args, options)
+    def _note_map(self, call: _Operation) -> bool:
+        bound = bound_arguments(call.name, call.args, options=call.options)
         weight, entering = bound.get("weight"), bound.get("input")
-        if id(weight) not in self.names or not isinstance(result, Tensor):
+        if id(weight) not in self._names or not isinstance(call.result, Tensor) or not isinstance(entering, Tensor):
             return False
-        value = before.get(id(entering)) or self._outside(entering)
-        profile, boundary = _leak(name, bound, value.profile, entering)
-        made = self._start("map", self.names[id(weight)], result, ancestors=value.lineage)
-        value.source.consumed.append(Consumption("map", self.names[id(weight)], value))
-        self.calls.append(
-            MapCall(
-                weight=self.names[id(weight)],
-                bias=self.names.get(id(bound.get("bias"))),
-                function=name,
-                options=bound,
-                argument=value,
-                feed=_feed(entering, axis=1 if name.startswith("conv") else -1),
-                result=made.source,
-                boundary=boundary,
-            )
-        )
-        self._keep(result, replace(made, profile=profile))
+        value = call.before.get(id(entering)) or self._enter(entering)
+        profile, boundary = leak(call.name, bound, profile=value.profile)
+        feed = feed_of(entering, axis=1 if call.name.startswith("conv") else -1)
+        made = self._record(call, bound, argument=value, feed=feed, boundary=boundary)
+        self._keep(call.result, replace(made, profile=profile))
         return True
 
-    def _note_attention(self, func: Any, args: Sequence[Any], options: Mapping[str, Any], *, result: Any, before: dict) -> None:
-        bound = _attention_arguments(args, options)
-        output = result[0]
-        projection = bound.get("out_proj_weight")
-        name = self.names.get(id(projection), "")
-        ancestors = 0
-        for value in before.values():
-            ancestors |= value.lineage
-            value.source.consumed.append(Consumption("attention", name, value))
-        inner = self._start("other", "attention", output, ancestors=ancestors)
-        made = self._start("map", name, output, ancestors=inner.lineage)
-        if name:
-            self.calls.append(
-                MapCall(
-                    weight=name,
-                    bias=self.names.get(id(bound.get("out_proj_bias"))),
-                    function="attention",
-                    options={"weight": projection},
-                    argument=inner,
-                    feed=_feed(output, axis=-1),
-                    result=made.source,
-                    boundary=1.0,
-                )
-            )
-        self._keep(output, made)
+    def _note_attention(self, call: _Operation) -> None:
+        """Note the whole attention as one source, and its output projection as a map that reads it."""
+        bound = bound_arguments(call.name, call.args, options=call.options)
+        output = call.result[0]
+        for value in call.before.values():
+            value.source.consumed.append(Consumption("attention", call.name, value))
+        inner = self._start("other", "attention", output, ancestors=call.lineage)
+        projection = {"weight": bound.get("out_proj_weight"), "bias": bound.get("out_proj_bias")}
+        if id(projection["weight"]) in self._names:
+            inner = self._record(call, projection, argument=inner, feed=feed_of(output, axis=-1))
+        self._keep(output, inner)
 
-    def _outside(self, tensor: Tensor) -> Value:
+    def _record(
+        self, call: _Operation, bound: Mapping[str, Any], *, argument: Value, feed: Feed, boundary: float = 1.0
+    ) -> Value:
+        name = self._names[id(bound["weight"])]
+        output = call.result if isinstance(call.result, Tensor) else call.result[0]
+        made = self._start("map", name, output, ancestors=argument.lineage)
+        argument.source.consumed.append(Consumption("map", name, argument))
+        bias = self._names.get(id(bound.get("bias")))
+        self.calls.append(MapCall(name, bias, call.name, bound, argument, feed, made.source, boundary))
+        return made
+
+    def _enter(self, tensor: Tensor) -> Value:
+        """Note a tensor that comes from outside: the data, or a constant the model made itself."""
         value = self._start("data", "", tensor, ancestors=0)
         self._keep(tensor, value)
         return value
 
-    def _fresh(self, kind: str, result: Any, before: dict, *, name: str) -> None:
-        operands = tuple(before.values())
-        ancestors = 0
+    def _fresh(self, kind: str, call: _Operation) -> None:
+        """Note results that are no pointwise function of one source."""
+        operands = tuple(call.before.values())
         for value in operands:
-            ancestors |= value.lineage
-            value.source.consumed.append(Consumption(kind, name, value))
-        for tensor in _tensors(result):
-            made = self._start(kind, name, tensor, ancestors=ancestors)
+            value.source.consumed.append(Consumption(kind, call.name, value))
+        for tensor in _tensors(call.result):
+            made = self._start(kind, call.name, tensor, ancestors=call.lineage)
             made.source.operands = operands
-            profile = _resized(operands[0].profile, tensor) if operands and kind in ("sum", "norm") else None
+            profile = resized_profile(operands[0].profile, tensor) if operands and kind in ("sum", "norm") else None
             self._keep(tensor, replace(made, profile=profile))
 
     def _rearranged(self, result: Any, value: Value) -> None:
         for tensor in _tensors(result):
             self._layouts += 1
-            self._keep(tensor, replace(value, layout=self._layouts, profile=_resized(value.profile, tensor)))
+            self._keep(tensor, replace(value, layout=self._layouts, profile=resized_profile(value.profile, tensor)))
 
     def _start(self, kind: str, name: str, tensor: Tensor, *, ancestors: int) -> Value:
         source = Source(len(self.sources), kind, name, tuple(tensor.shape), ancestors)
         self.sources.append(source)
-        return Value(source, SOURCE, layout=0, profile=_measured_profile(tensor) if kind == "data" else None)
+        return Value(source, SOURCE, layout=0, profile=measured_profile(tensor) if kind == "data" else None)
 
     def _keep(self, result: Any, value: Value) -> None:
         for tensor in _tensors(result):
@@ -284,76 +283,3 @@ def _tensors(tree: Any) -> list[Tensor]:
     if isinstance(tree, tuple | list):
         return [t for part in tree for t in _tensors(part)]
     return []
-
-
-def _feed(entering: Tensor, *, axis: int) -> Feed:
-    features = entering.detach().double().movedim(axis, -1).flatten(0, -2)
-    varies = (features != features[:1]).any(0)
-    squares, means = features.square().mean(0), features.mean(0)
-    return Feed(
-        varying=float(squares[varies].sum()),
-        constant=float(squares[~varies].sum()),
-        variance=float((squares - means.square()).clamp(min=0).sum()),
-        features=int(varies.numel()),
-        constants=int((~varies).sum()),
-    )
-
-
-_CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-_TRANSPOSED = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
-
-
-def _bound(name: str, args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the call's arguments by name."""
-    if name == "linear":
-        order: tuple[str, ...] = ("input", "weight", "bias")
-    elif name == "addmm":
-        order = ("bias", "input", "weight")
-    elif name.startswith("conv_transpose"):
-        order = _TRANSPOSED
-    else:
-        order = _CONVOLUTION if name.startswith("conv") else ("input", "weight")
-    return {**dict(zip(order, args, strict=False)), **options}
-
-
-def _attention_arguments(args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    names = functional.multi_head_attention_forward.__code__.co_varnames
-    return {**dict(zip(names, args, strict=False)), **options}
-
-
-def _measured_profile(tensor: Tensor) -> Tensor | None:
-    """Return the mean square at each position of (samples, channels, *positions), mean 1; None without positions."""
-    if tensor.ndim < 3 or not tensor.is_floating_point():
-        return None
-    profile = tensor.detach().double().square().mean((0, 1))
-    return profile / profile.mean() if float(profile.mean()) > 0 else torch.ones_like(profile)
-
-
-def _resized(profile: Tensor | None, tensor: Tensor) -> Tensor | None:
-    if profile is None or tensor.ndim != profile.ndim + 2:
-        return None
-    if tensor.shape[2:] == profile.shape:
-        return profile
-    pool = getattr(functional, f"adaptive_avg_pool{profile.ndim}d")
-    return pool(profile[None, None], tensor.shape[2:])[0, 0]
-
-
-def _leak(name: str, bound: Mapping[str, Any], profile: Tensor | None, entering: Tensor) -> tuple[Tensor | None, float]:
-    """Return the profile behind a convolution, mean 1, and mean(v in) / mean(v out): what zero padding loses.
-
-    A window average of the position variances with padded zeros counted (`v'(p) = mean over the window of v`).
-    """
-    if not name.startswith("conv") or name.startswith("conv_transpose"):
-        return None, 1.0
-    weight = bound["weight"]
-    positions = weight.ndim - 2
-    if profile is None or profile.ndim != positions:
-        profile = torch.ones(entering.shape[-positions:], dtype=torch.float64)
-    window = torch.ones((1, 1, *weight.shape[2:]), dtype=torch.float64)
-    convolve = getattr(torch, f"conv{positions}d")
-    geometry = {key: bound[key] for key in ("stride", "padding", "dilation") if key in bound}
-    behind = convolve(profile[None, None], window / window.numel(), **geometry)[0, 0]
-    mean = float(behind.mean())
-    if not mean > 0:
-        return None, 1.0
-    return behind / mean, float(profile.mean()) / mean

@@ -138,7 +138,7 @@ def _check_elementwise(function: Pointwise, name: str) -> None:
         raise SettingError(f"the activation {name} fails on a tensor ({failure}); {advice}") from None
     if together.shape != points.shape or not bool(torch.isfinite(together).all()):
         raise SettingError(
-            f"the activation {name} returns {tuple(together.shape)} values for 7, or not finite ones; {advice}"
+            f"the activation {name} turns 7 numbers into shape {tuple(together.shape)}, or not finite; {advice}"
         )
     if not torch.allclose(together, alone, rtol=1e-12, atol=1e-15):
         raise SettingError(f"the activation {name} mixes the entries of its input; {advice}")

@@ -36,6 +36,8 @@ _SCALED = (-SPAN, -8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0, SPAN)
 _ORDER = 24
 # Fraction of <|f|> that the rule may be wrong by; functions with declared kinks stay a hundred times below (measured).
 PROMISED = 1e-10
+# Weight beyond 13 standard deviations: what an f of size one may do there unseen.
+_UNSEEN = 1e-37
 # Variances are handled a few at a time: neighbours in size share the panels that they leave empty.
 _ROWS = 8
 # Largest |z| that an activation's mesh describes: 13 standard deviations at a kernel of 1e8.
@@ -69,7 +71,9 @@ class Integral:
 @lru_cache(maxsize=256)
 def mesh_of(activation: Activation) -> Mesh:
     """Return the panels on which s and s' are polynomials to rounding."""
-    return adapted_mesh((activation.function, activation.derivative), reach=_REACH, kinks=activation.kinks)
+    return adapted_mesh(
+        (activation.function, activation.derivative), reach=_REACH, kinks=activation.kinks, narrowest=1e-5
+    )
 
 
 def gaussian_rule(variance: Tensor, edges: Sequence[float], *, mean: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,7 +119,8 @@ def integral(
     if not bool((flat >= 0).all()):
         raise SettingError(f"variance is {values.tolist()}; every variance must be >= 0")
     reach = abs(mean) + SPAN * float(flat.max().sqrt()) + 1.0
-    mesh = adapted_mesh((function,), reach=reach, kinks=kinks)
+    narrowest = float(flat[flat > 0].min().sqrt()) if bool((flat > 0).any()) else 1.0
+    mesh = adapted_mesh((function,), reach=reach, kinks=kinks, narrowest=narrowest)
     if mesh.reach < abs(mean) + 8.0 * float(flat.max().sqrt()):
         widest = f"variance {float(flat.max()):g}"
         raise SettingError(f"the function oscillates too fast for {widest}: resolved only to |z| = {mesh.reach:.3g}")
@@ -131,7 +136,7 @@ def _error(function: Callable[[Tensor], Tensor], x: Tensor, z: Tensor, integrand
     edge = (function(z.gather(-1, ends)) * torch.exp(-0.5 * x.gather(-1, ends) ** 2)).abs().amax(-1)
     # An integrand alive at 13 standard deviations has its weight beyond them: nothing is known of the rest.
     cut = torch.where(edge <= 1e-16 * size, edge, math.inf)
-    return PROMISED * size + cut
+    return PROMISED * size + cut + _UNSEEN
 
 
 def moments(activation: Activation, kernel: float | Tensor) -> Moments:

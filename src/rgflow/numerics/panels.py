@@ -20,6 +20,7 @@ _RESOLVED = 1e-11
 _NEGLIGIBLE = 1e-3
 _TEST_ORDER = 16
 _PROBES = 23
+_AHEAD = 6
 # Panels kept at most; beyond it the panels furthest from 0 are given up and the mesh reaches less far.
 _MOST_PANELS = 300
 _DEPTH = 44  # 2^-44 of a panel of length 1 is 6e-14, where rounding of z hides everything
@@ -63,26 +64,38 @@ def _interpolation() -> tuple[Tensor, Tensor]:
     return probes, torch.from_numpy(matrix)
 
 
-def _resolved(functions: Sequence[Callable[[Tensor], Tensor]], lower: Tensor, upper: Tensor, floor: Tensor) -> Tensor:
+def _resolved(
+    functions: Sequence[Callable[[Tensor], Tensor]], lower: Tensor, upper: Tensor, floor: Tensor, *, least: float = 0.0
+) -> Tensor:
     nodes, _ = legendre(_TEST_ORDER)
     probes, matrix = _interpolation()
     half, middle = 0.5 * (upper - lower).unsqueeze(-1), 0.5 * (upper + lower).unsqueeze(-1)
     good = torch.ones(len(lower), dtype=torch.bool)
-    for function, least in zip(functions, floor, strict=True):
+    for function, negligible in zip(functions, floor.tolist(), strict=True):
         values = function(middle + half * nodes)
         deviation = (values @ matrix.T - function(middle + half * probes)).abs().amax(-1)
-        # Rounding of z alone moves the function by eps |z| times its slope; `least` measures that slope near 0.
-        rounding = 5e-14 * torch.maximum(lower.abs(), upper.abs()) * float(least) / _NEGLIGIBLE
-        size = values.abs().amax(-1).clamp(min=float(least))
+        # Rounding of z alone moves the function by eps |z| times its slope, of which its size near 0 is a measure.
+        rounding = 5e-14 * torch.maximum(lower.abs(), upper.abs()) * negligible / _NEGLIGIBLE
+        size = values.abs().amax(-1).clamp(min=negligible)
         # Panels where the function has overflowed are left alone: they lie outside every usable Gaussian.
         good &= (deviation <= _RESOLVED * size + rounding) | ~torch.isfinite(deviation)
         # Short panels that look smooth to 1e-9 show the rounding noise of the function, which no bisection removes.
         good |= (deviation <= 1e-9 * size) & (upper - lower <= 1e-3)
+        # An undeclared kink is bisected until the integral over its panel is right, not until the panel is smooth.
+        good |= deviation * (upper - lower) <= least * negligible / _NEGLIGIBLE
     return good
 
 
-def adapted_mesh(functions: Sequence[Callable[[Tensor], Tensor]], *, reach: float, kinks: Sequence[float] = ()) -> Mesh:
+def adapted_mesh(
+    functions: Sequence[Callable[[Tensor], Tensor]],
+    *,
+    reach: float,
+    kinks: Sequence[float] = (),
+    narrowest: float = 1.0,
+) -> Mesh:
     """Return the mesh on [-reach, reach] whose panels resolve all `functions`, found by bisection and then merged.
+
+    `narrowest` is the smallest standard deviation that will be used: it sets how well undeclared kinks must be found.
 
     Where the panels needed exceed the budget (a function oscillating to infinity) `reach` of the result is smaller.
     """
@@ -91,19 +104,19 @@ def adapted_mesh(functions: Sequence[Callable[[Tensor], Tensor]], *, reach: floa
     points = torch.tensor(edges, dtype=torch.float64)
     near = torch.linspace(-1.0, 1.0, 65, dtype=torch.float64)
     floor = torch.stack([function(near).abs().nan_to_num(0.0, 0.0, 0.0).amax() * _NEGLIGIBLE for function in functions])
-    done, reached = _bisected(functions, points, floor, reach)
+    done, reached = _bisected(functions, points, floor, reach, least=1e-15 * min(narrowest, 1.0))
     merged = _merged(functions, done, floor, kinks)
     hard = [abs(edge) for edge in merged if edge != 0.0]
     return Mesh(tuple(merged), reached, min(hard, default=reached))
 
 
 def _bisected(
-    functions: Sequence[Callable[[Tensor], Tensor]], points: Tensor, floor: Tensor, reach: float
+    functions: Sequence[Callable[[Tensor], Tensor]], points: Tensor, floor: Tensor, reach: float, *, least: float
 ) -> tuple[list[float], float]:
     lower, upper = points[:-1], points[1:]
     finished: list[Tensor] = []
     for _ in range(_DEPTH):
-        good = _resolved(functions, lower, upper, floor)
+        good = _resolved(functions, lower, upper, floor, least=least)
         good |= upper - lower <= 1e-13 * torch.maximum(upper.abs(), lower.abs()).clamp(min=1e-2)
         finished.append(torch.stack([lower[good], upper[good]], 1))
         lower, upper = lower[~good], upper[~good]
@@ -137,14 +150,20 @@ def _merged(
 def _grown(
     edges: list[float], functions: Sequence[Callable[[Tensor], Tensor]], floor: Tensor, fixed: set[float]
 ) -> list[float]:
-    kept, start = edges[:1], 0
+    kept, start, good_to = edges[:1], 0, 0
     while start < len(edges) - 1:
-        stop = next((i for i in range(start + 1, len(edges)) if edges[i] in fixed), len(edges) - 1)
-        ends = torch.tensor(edges[start + 1 : stop + 1], dtype=torch.float64)
+        # Panels that would end at the next few edges, tried together; a kink ends a panel in any case.
+        stop = good_to + 1
+        while stop < min(len(edges) - 1, good_to + _AHEAD) and edges[stop] not in fixed:
+            stop += 1
+        ends = torch.tensor(edges[good_to + 1 : stop + 1], dtype=torch.float64)
         begin = torch.full_like(ends, edges[start])
         good = _resolved(functions, torch.minimum(begin, ends), torch.maximum(begin, ends), floor)
         failed = (~good).nonzero()
-        step = max(int(failed[0]) if len(failed) else len(ends), 1)
-        start += step
-        kept.append(edges[start])
+        good_to += int(failed[0]) if len(failed) else len(ends)
+        # The first panel after `start` was resolved before; rounding in this test must not stop the walk.
+        good_to = max(good_to, start + 1)
+        if len(failed) or good_to == len(edges) - 1 or edges[good_to] in fixed:
+            start = good_to
+            kept.append(edges[start])
     return kept

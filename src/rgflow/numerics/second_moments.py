@@ -95,5 +95,5 @@ def _pairs(
 ) -> Tensor:
     x, w = kernel[a, a], kernel[b, b]
     distance = (0.5 * (x + w) - kernel[a, b]).clamp(min=0.0)
-    nodes = pair_nodes(x, w, distance, kinks=activation.kinks, mesh=mesh_of(activation), order=20)
+    nodes = pair_nodes(x, w, distance, kinks=activation.kinks, mesh=mesh_of(activation), order=24)
     return nodes.average(function(nodes.first) * function(nodes.second))

@@ -37,7 +37,9 @@ def small_kernel(activation: Activation) -> SmallKernel | None:
     """Return the expansion at K -> 0, or None if s(0) is not 0 or both one-sided slopes vanish."""
     length = _finest(activation)
     size = float(activation.function(torch.tensor([length, -length], dtype=torch.float64)).abs().max())
-    if not abs(activation.origin) <= 1e-13 * size:
+    upper, lower = activation.slopes
+    exact = 0.5 * (upper**2 + lower**2)
+    if not abs(activation.origin) <= 1e-13 * size or exact <= 1e-16 * (size / length) ** 2:
         return None
     width = _FRACTION * length
     angles = math.pi * (np.arange(_POINTS) + 0.5) / _POINTS
@@ -48,8 +50,6 @@ def small_kernel(activation: Activation) -> SmallKernel | None:
     fitted = slope[0]
     if not (math.isfinite(fitted) and fitted > 1e-10 * (size / length) ** 2):
         return None
-    upper, lower = activation.slopes
-    exact = 0.5 * (upper**2 + lower**2)
     # The slope read at 0 is exact for well-written functions; one that cancels near 0 is overruled by the fit.
     second = exact if abs(exact / fitted - 1.0) < 1e-9 else fitted
     power = _leading_power(ratio / second, misfit / second, kinked=0.0 in activation.kinks)

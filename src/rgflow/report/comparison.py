@@ -42,8 +42,9 @@ def comparison_table(comparison: Comparison, *, width: int = 120) -> str:
 
 def _heading(comparison: Comparison) -> str:
     return (
-        f"EXPERIMENT  {comparison.networks} stock against {comparison.networks} tuned networks, {comparison.steps} steps, "
-        f"same minibatches in each pair, seed {comparison.seed}; mean {comparison.metric}, * = chosen"
+        f"EXPERIMENT  {comparison.networks} stock against {comparison.networks} tuned networks, "
+        f"{comparison.steps} steps, same minibatches in each pair, seed {comparison.seed}; "
+        f"mean {comparison.metric}, * = chosen"
     )
 
 

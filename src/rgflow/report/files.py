@@ -20,9 +20,9 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     """
     target = Path(path)
     folder = target.parent
-    if not folder.is_dir():
-        raise OutputError(f"cannot write {target}: the folder {folder} does not exist; create it or give another path")
-    if target.is_dir():
+    if not os.path.isdir(folder):  # unlike Path.is_dir, False for a name that is too long
+        raise OutputError(f"cannot write {target}: there is no folder {folder}; create it or give another path")
+    if os.path.isdir(target):
         raise OutputError(f"cannot write {target}: it is a folder; give the name of a file in it")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {target}: no permission to write in {folder}; give another path")
@@ -39,8 +39,9 @@ def write_complete(path: str | os.PathLike[str], text: str) -> None:
     try:
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, target)
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; give another path") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OutputError(f"cannot write {target}: {reason}; give another path") from error
     finally:
-        with contextlib.suppress(OSError):  # already renamed in the good case
+        with contextlib.suppress(OSError, ValueError):  # already renamed in the good case
             partial.unlink()

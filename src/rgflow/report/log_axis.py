@@ -14,6 +14,9 @@ __all__ = ["LogAxis", "log_axis"]
 # A range narrower than a factor of 4 would blow rounding up to a trend; 8 % of the span stays free on both sides.
 _LEAST_SPAN, _MARGIN, _MOST_TICKS = math.log10(4.0), 0.08, 7
 
+# Decades that a double holds with room for a margin of at most 2; smaller and larger numbers lie outside the axis.
+_FIRST, _LAST, _MOST_MARGIN = -300.0, 300.0, 2.0
+
 
 @dataclass(frozen=True)
 class LogAxis:
@@ -26,11 +29,12 @@ class LogAxis:
 
 
 def log_axis(values: Iterable[float | None]) -> LogAxis:
-    """Return an axis that holds every positive finite one of `values`; from 0.1 to 10 where there is none."""
-    logs = [math.log10(value) for value in values if value is not None and math.isfinite(value) and value > 0]
+    """Return an axis that holds every one of `values` from 1e-300 to 1e300; from 0.1 to 10 where there is none."""
+    positive = [value for value in values if value is not None and math.isfinite(value) and value > 0]
+    logs = [x for x in map(math.log10, positive) if _FIRST <= x <= _LAST]
     low, high = (min(logs), max(logs)) if logs else (-1.0, 1.0)
     missing = max(0.0, _LEAST_SPAN - (high - low)) / 2
-    margin = _MARGIN * (high - low) + missing + 0.02  # 0.02 decades keep a marker off the frame
+    margin = min(_MARGIN * (high - low), _MOST_MARGIN) + missing + 0.02  # 0.02 decades keep a marker off the frame
     low, high = low - margin, high + margin
     ticks = tuple(value for value in _ticks(low, high) if 10**low <= value <= 10**high)
     decades = high - low > 3

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 import rgflow
-from rgflow.datasets import as_dataset, batch_of, feature_census
-from rgflow.errors import DeviceError, SettingError
+from rgflow.datasets import as_dataset, feature_census
+from rgflow.errors import DeviceError, RgflowError, SettingError
 from rgflow.networks import (
     Chain,
+    CurvatureMeasurement,
     Draws,
     Factory,
     as_factory,
@@ -28,11 +29,11 @@ from rgflow.networks import (
     measure_ensemble,
     untouched,
 )
-from rgflow.records import Dataset, EnsembleMeasurement, Estimate, Finding, LayerReport, Quantity
-from rgflow.report import CheckData, CheckModel, CheckReport, LearningRateLimit, Tally
 from rgflow.numerics.criticality import criticality
+from rgflow.records import Dataset, EnsembleMeasurement, Estimate, Finding, LayerReport, Quantity
+from rgflow.report import CheckData, CheckModel, CheckReport, LearningRateLimit
 from rgflow.studies.batch_choice import BatchChoice, fitting_batch
-from rgflow.studies.comparing import compared_rows, output_deviation, tally_of
+from rgflow.studies.comparing import compared_rows, output_deviation, scaled, tally_of
 from rgflow.studies.forecasting import ModelForecast, forecast_model
 from rgflow.studies.task import Task, task_of
 from rgflow.theory.growth import class_in_words, control_parameter
@@ -41,6 +42,7 @@ from rgflow.theory.judgement import WholeModel, judge, row_verdicts
 __all__ = ["check"]
 
 CURVATURE_NETWORKS = 8  # explicit networks on which the top curvature is measured: a standard error of about 10 %
+CURVATURE_SECONDS = 6.0  # after which no further network is begun
 Progress = Callable[[str, float], None]
 
 
@@ -91,15 +93,28 @@ def check(
         clock.enter("forecasting", 0.5)
         forecast = forecast_model(draws, choice, task=task, laws=laws, seed=seed + 1)
         clock.enter("stability", 0.85)
-        rate = _learning_rate(draws, choice.batch, task, forecast, given=learning_rate, optimizer=optimizer, seed=seed)
+        curvature = _curvature(draws, choice.batch, task, seed=seed)
+        cells = len(choice.batch.inputs) * task.outputs
+        rate = _learning_rate(curvature, forecast, cells=cells, given=learning_rate, optimizer=optimizer)
         clock.enter("judging", 0.97)
-        rows = compared_rows(measured, forecast=forecast, laws=laws)
+        rows = compared_rows(measured, forecast=forecast, laws=laws, curvature=curvature)
         name = model_name or factory.name
         remedy = f"rgflow tune {name} --data {data.name}"
         whole = _whole(data, measured, task=task, rate=rate, forecast=forecast, clones=clones, remedy=remedy)
         findings = judge(rows, whole)
         clock.leave()
-    about = _About(name, data, choice, task, draws, forecast, rate, seed, clock.seconds)
+    about = _About(
+        name,
+        data,
+        choice,
+        task,
+        draws,
+        forecast,
+        rate,
+        seed,
+        clock.seconds,
+        given_instance=factory.instance is not None,
+    )
     return _report(rows, findings, measured, about=about)
 
 
@@ -146,32 +161,37 @@ class _Clock:
             self.seconds[self.stage] = time.perf_counter() - self.since
 
 
+def _curvature(draws: Draws, batch: Dataset, task: Task, *, seed: int) -> "CurvatureMeasurement | str":
+    """Return the curvature measured on a few networks, or why it could not be."""
+    try:
+        return curvature_top(
+            draws, batch.inputs, task.targets, task_loss=task.kind,
+            networks=min(CURVATURE_NETWORKS, len(draws)), seed=seed, seconds=CURVATURE_SECONDS,
+        )  # fmt: skip
+    except RgflowError as error:
+        return f"the curvature could not be measured: {error}"
+
+
 def _learning_rate(
-    draws: Draws,
-    batch: Dataset,
-    task: Task,
+    found: "CurvatureMeasurement | str",
     forecast: ModelForecast,
     *,
+    cells: int,
     given: float | None,
     optimizer: str,
-    seed: int,
 ) -> LearningRateLimit:
-    """Return the stability limit 2 / curvature, forecast where there is theory and measured on a few networks."""
-    try:
-        found = curvature_top(
-            draws, batch.inputs, batch.targets, task_loss=task.kind,
-            networks=min(CURVATURE_NETWORKS, len(draws)), seed=seed,
+    """Return the stability limit 2 / curvature, forecast where there is theory and measured; `cells` inputs x outputs."""
+    trace = None if forecast.tangent_trace is None else scaled(forecast.tangent_trace, 1 / cells)
+    if isinstance(found, str):
+        return LearningRateLimit(
+            Quantity(_inverse(forecast.curvature), reason=found), Quantity(trace, reason=found),
+            Quantity(forecast.curvature, reason=found), optimizer, given,
         )  # fmt: skip
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = f"the curvature could not be measured: {type(error).__name__}: {str(error).splitlines()[0]}"
-        empty = Quantity(reason=reason)
-        return LearningRateLimit(empty, Quantity(forecast.tangent_trace, reason=reason), empty, optimizer, given)
-    why = "" if forecast.curvature else "no analytic theory of the tangent kernel for this architecture"
-    top = Quantity(forecast.curvature, found.top, why)
+    why = "" if forecast.curvature else "no analytic forecast of the tangent kernel for this model"
     return LearningRateLimit(
         stable_limit=Quantity(_inverse(forecast.curvature), found.stable_step, why),
-        tangent_trace=Quantity(forecast.tangent_trace, found.trace, why),
-        tangent_top=top,
+        tangent_trace=Quantity(trace, found.trace, why),
+        tangent_top=Quantity(forecast.curvature, found.top, why),
         optimizer=optimizer,
         given=given,
     )
@@ -235,6 +255,7 @@ class _About:
     rate: LearningRateLimit
     seed: int
     seconds: dict[str, float]
+    given_instance: bool
 
     def model(self) -> CheckModel:
         """What was checked."""
@@ -254,7 +275,7 @@ class _About:
     def notes(self) -> tuple[str, ...]:
         """Sentences about the run as a whole."""
         found = [*self.choice.notes, *self.forecast.notes, self.task.note]
-        if self.draws.reason:
+        if self.given_instance or not self.draws.redrawn:
             found.append(self.draws.reason)
         if self.draws.identical:
             found.append("the factory returns the same parameters for every seed: there is no spread over seeds to see")
@@ -275,7 +296,12 @@ def _report(
         verdict="findings" if any(finding.severity == "problem" for finding in findings) else "healthy",
         model=about.model(),
         data=CheckData(
-            data.name, tuple(data.inputs.shape), len(about.choice.batch.inputs), data.task, about.task.words, data.classes
+            data.name,
+            tuple(data.inputs.shape),
+            len(about.choice.batch.inputs),
+            data.task,
+            about.task.words,
+            data.classes,
         ),
         findings=findings,
         layers=judged,

@@ -8,13 +8,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from rgflow.networks import ParameterLaw
+from rgflow.networks import CurvatureMeasurement, ParameterLaw
 from rgflow.numerics import statistics
 from rgflow.records import EnsembleMeasurement, Estimate, LayerReport, Quantity, RowForecast, RowIdentity
 from rgflow.report import Tally
 from rgflow.studies.forecasting import ModelForecast
 
-__all__ = ["compared_rows", "output_deviation", "tally_of"]
+__all__ = ["compared_rows", "output_deviation", "scaled", "tally_of"]
 
 AGREEMENT = 4.0  # combined standard errors
 ROUNDING = 1e-4  # relative: below it two numbers agree whatever their error bars (float32 layers such as LayerNorm)
@@ -22,31 +22,53 @@ NOT_FORECAST = "no forecast for this quantity"
 
 
 def compared_rows(
-    measured: EnsembleMeasurement, *, forecast: ModelForecast, laws: Sequence[ParameterLaw]
+    measured: EnsembleMeasurement,
+    *,
+    forecast: ModelForecast,
+    laws: Sequence[ParameterLaw],
+    curvature: "CurvatureMeasurement | str",
 ) -> tuple[LayerReport, ...]:
     """Return one `LayerReport` for each measured row, verdicts still "ok"."""
     by_name = {law.name: law for law in laws}
     total = sum(row.tangent_trace.value for row in forecast.rows.values() if row.tangent_trace is not None)
     rows = []
     for index, row in enumerate(measured.rows):
-        known = forecast.rows.get(row.name) or RowForecast(row.name, *_unknown(row, forecast))
-        rows.append(_row(measured, index, known, total=total, laws=by_name))
+        known = forecast.rows.get(row.name) or _unforecast(measured.rows, index, forecast)
+        share = _share(row, known, total=total, curvature=curvature)
+        rows.append(_row(measured, index, known, share=share, laws=by_name))
     return _with_gains(rows, measured, forecast)
 
 
-def _unknown(row: RowIdentity, forecast: ModelForecast) -> tuple[str, str]:
-    if forecast.chain is not None and not row.parametric:
-        return "measured", "pointwise step inside the chain: its effect is in the next layer's forecast"
-    return "measured", "no forecast reached this row"
+def _unforecast(rows: Sequence[RowIdentity], index: int, forecast: ModelForecast) -> RowForecast:
+    """Return what is known of a row without a forecast of its own: the activation in front of a chain's next layer."""
+    name, chain = rows[index].name, forecast.chain
+    following = rows[index + 1].name if index + 1 < len(rows) else ""
+    if chain is None:
+        return RowForecast(name, "measured", "no forecast reached this row")
+    if rows[index].parametric or following not in chain.names:
+        return RowForecast(name, "measured", "a step inside the chain: its effect is in the next layer's forecast")
+    law, known = chain.laws[chain.names.index(following)], forecast.rows[following]
+    return RowForecast(
+        name,
+        "exact op",
+        signal=_before_map(known.signal, scale=law.weight_variance, offset=law.bias_variance),
+        spread=_before_map(known.spread, scale=law.weight_variance, offset=0.0),
+    )
+
+
+def _before_map(estimate: Estimate | None, *, scale: float, offset: float) -> Estimate | None:
+    """Return the mean of s^2 from that of K' = offset + scale s^2: the mean over seeds is the same at every width."""
+    if estimate is None:
+        return None
+    return Estimate((estimate.value - offset) / scale, estimate.error / scale, estimate.kind)
 
 
 def _row(
-    measured: EnsembleMeasurement, index: int, known: RowForecast, *, total: float, laws: dict[str, ParameterLaw]
+    measured: EnsembleMeasurement, index: int, known: RowForecast, *, share: Quantity, laws: dict[str, ParameterLaw]
 ) -> LayerReport:
     row = measured.rows[index]
     weight, bias = _laws(row, laws)
     signal, spread = measured.signal[:, index], measured.spread[:, index]
-    share = Quantity(None if known.tangent_trace is None else _scaled(known.tangent_trace, 1 / total))
     return LayerReport(
         name=row.name,
         kind=row.kind,
@@ -74,6 +96,16 @@ def _row(
         control=known.control,
         dead=_finite_mean(measured.dead[:, index]),
     )
+
+
+def _share(row: RowIdentity, known: RowForecast, *, total: float, curvature: "CurvatureMeasurement | str") -> Quantity:
+    """Return the row's part of the tangent kernel's trace, forecast and measured."""
+    predicted = None if known.tangent_trace is None or total <= 0 else scaled(known.tangent_trace, 1 / total)
+    if isinstance(curvature, str):
+        return Quantity(predicted, None, curvature)
+    names = [name for name in row.parameters if name in curvature.names]
+    measured = curvature.share(names) if names else None
+    return Quantity(predicted, measured, "" if predicted else known.reason or NOT_FORECAST)
 
 
 def _laws(row: RowIdentity, laws: dict[str, ParameterLaw]) -> tuple[ParameterLaw | None, ParameterLaw | None]:
@@ -138,7 +170,8 @@ def _root(square: Estimate | None) -> Estimate | None:
     return Estimate(value, error, square.kind)
 
 
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
+def scaled(estimate: Estimate, factor: float) -> Estimate:
+    """Return an estimate times a positive factor."""
     return Estimate(estimate.value * factor, estimate.error * factor, estimate.kind)
 
 

@@ -48,7 +48,8 @@ def forecast_model(
             reason = chain
     found = forecast_rows(list(draws), choice.batch.inputs, task.targets, loss=task.loss, seed=seed)
     rows = {row.name: _with_reason(row, reason) for row in found.rows}
-    return ModelForecast(rows, notes=(*found.notes, *((found.error,) if found.error else ())))
+    why = (f"no analytic theory: {reason}",) if reason else ()
+    return ModelForecast(rows, notes=(*why, *found.notes, *((found.error,) if found.error else ())))
 
 
 def _from_theory(found: ChainForecast, chain: ChainSettings, *, notes: tuple[str, ...]) -> ModelForecast:

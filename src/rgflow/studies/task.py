@@ -41,11 +41,20 @@ def task_of(batch: Dataset, *, output_shape: tuple[int, ...]) -> Task:
             return Task("cross_entropy", "mean cross-entropy", F.cross_entropy, batch.targets, outputs)
         if outputs == 1 and batch.classes == 2:
             return Task("binary_cross_entropy", "mean binary cross-entropy", _binary, batch.targets, outputs)
-    if batch.task == "regression" and batch.targets is not None and flat and outputs == batch.targets.reshape(len(batch.inputs), -1).shape[1]:
+    if (
+        batch.task == "regression"
+        and batch.targets is not None
+        and flat
+        and outputs == batch.targets.reshape(len(batch.inputs), -1).shape[1]
+    ):
         return Task("mse", "mean squared error", _squared, batch.targets.double(), outputs)
-    note = "" if batch.targets is None else (
-        f"outputs of shape {output_shape} do not fit the targets ({batch.task}"
-        f"{f', {batch.classes} classes' if batch.classes else ''}): gradients are those of the mean squared output"
+    note = (
+        ""
+        if batch.targets is None
+        else (
+            f"outputs of shape {output_shape} do not fit the targets ({batch.task}"
+            f"{f', {batch.classes} classes' if batch.classes else ''}): gradients are those of the mean squared output"
+        )
     )
     return Task("mean_square_output", "mean squared output", _no_target, None, outputs, note)
 

@@ -87,7 +87,7 @@ def tune(
     learning_rates: bool = False,
     seed: int = 0,
 ) -> Tuned:
-    """Return a tuned copy of `model` for these data: critical variances behind every activation, unit scale at both ends.
+    """Return a tuned copy of `model` for these data: critical variances, and unit scale at both ends.
 
     `inputs` may be a `Dataset`. Kept as they are: norms and what they normalise, zero-initialised branches, tied
     weights, embeddings, recurrent cells. `learning_rates=True` adds rates per layer (plain chains of Linear only).
@@ -180,7 +180,11 @@ class _Tuning:
             own = square if use.reads in ("data", "embedding", "norm") else 1.0
             return self._head(use, square=before.second_moment if before else own)
         if use.role == "first":
-            return first_map(_point(use.after), square=square, boundary=use.boundary) if square > 0 else "reads constants only"
+            return (
+                first_map(_point(use.after), square=square, boundary=use.boundary)
+                if square > 0
+                else "reads constants only"
+            )
         return hidden_map(before, after=_point(use.after), boundary=use.boundary)
 
     def _residual(self, use: MapUse, before: WorkingPoint | None) -> Prescription:
@@ -254,10 +258,16 @@ def _multipliers(network: nn.Module, uses: tuple[MapUse, ...], *, optimizer: str
     activations = {use.before.name for use in uses if use.before is not None}
     chain = roles == ["first", *["hidden"] * (len(uses) - 2), "head"] and all(u.kind == "Linear" for u in uses)
     if not chain or len(activations) != 1 or len(parameters) != sum(2 if use.bias else 1 for use in uses):
-        return {}, "rates are left equal: rates per layer are offered for plain chains of Linear and one activation only"
+        return (
+            {},
+            "rates are left equal: rates per layer are offered for plain chains of Linear and one activation only",
+        )
     activation = next(use.before for use in uses if use.before is not None)
     widths = [parameters[uses[0].weight].shape[1], *(parameters[use.weight].shape[0] for use in uses)]
     rates = rates_of(MLP(widths, activation, weight_variance=1.0), optimizer=optimizer).relative()
     multipliers = {use.weight: rate for use, rate in zip(uses, rates.weight, strict=True)}
     multipliers |= {use.bias: rate for use, rate in zip(uses, rates.bias, strict=True) if use.bias}
-    return multipliers, "rates per layer give every layer an equal share of the tangent kernel; no experiment here supports them"
+    return (
+        multipliers,
+        "rates per layer give every layer an equal share of the tangent kernel; no experiment here supports them",
+    )

@@ -27,8 +27,8 @@ __all__ = ["verify"]
 # Half a decade between rates: the best rate is missed by a factor 1.8 at most.
 _GRIDS = {"sgd": (-3.0, 0.0), "adam": (-4.5, -1.5), "adamw": (-4.5, -1.5)}
 _HALF_DECADE = 10.0**0.5
-# How often the grid may grow, by half a decade each time, where the best rate is at its edge.
-_EXTENSIONS = 4
+# How often the grid may grow, by half a decade each time: targets in the hundreds need rates four decades lower.
+_EXTENSIONS = 8
 _VALIDATION = _TEST = 0.2
 
 
@@ -48,10 +48,10 @@ def verify(
     """Return the paired comparison of `networks` stock networks with as many tuned ones, on held-out test data.
 
     `tuned_or_tune`: a `Tuned`, or `tune` itself, which then sees the training part only. `data`: a Dataset with
-    targets. Without `rates` the grid spans three decades and grows where the best rate of either arm is at its edge, for
-    both arms alike. `progress` is called with the fraction done of the sweep under way.
+    targets. Without `rates` the grid spans three decades; where the best rate of either arm is clearly at its edge it
+    grows for both. `progress` is called with the fraction done of the sweep under way.
     Errors: 95 % Student interval over networks; it covers seeds and minibatches, not the choice of the split.
-    Raises: SettingError for fewer than 2 networks; DataError without targets; ModelError if the model cannot be redrawn.
+    Raises: SettingError for fewer than 2 networks; DataError without targets; ModelError if draws cannot differ.
     """
     if networks < 2:
         raise SettingError(f"networks is {networks}; a paired comparison needs at least 2")
@@ -77,16 +77,16 @@ class _Pairs:
     def __init__(self, source: Factory, tuned: Tuned, parts: Splits, *, networks: int, seed: int) -> None:
         draws = draw_networks(source, networks=networks, seed=seed, example=parts.train.inputs[:2])
         if len(draws) < networks:
-            raise ModelError(f"the networks of {source.name} cannot differ: {draws.reason}; give a factory that draws them")
+            raise ModelError(
+                f"the networks of {source.name} cannot differ: {draws.reason}; give a factory that draws them"
+            )
         words = np.random.SeedSequence(entropy=seed, spawn_key=(networks,)).generate_state(2 * networks)
         redraws, self._orders = (words[start::2].tolist() for start in (0, 1))
         self._parts, self._multipliers = parts, tuned.multipliers
         self.stock = list(draws)
         self.tuned = [redrawn(net, tuned.plan, seed=s) for net, s in zip(self.stock, redraws, strict=True)]
 
-    def trained(
-        self, plan: TrainingPlan, *, progress: Callable[[float], None] | None
-    ) -> tuple[TrainedArm, TrainedArm]:
+    def trained(self, plan: TrainingPlan, *, progress: Callable[[float], None] | None) -> tuple[TrainedArm, TrainedArm]:
         """Return both arms after training at every rate of the plan."""
         report = _fraction(progress, total=2 * len(self.stock) * len(plan.rates) * plan.steps)
         arms = [

@@ -134,4 +134,3 @@ def _layer_mean(
         sampling=float(gap.std()) / len(gap) ** 0.5 / mean_growth,
         distance=distance * fitted,
     )
-

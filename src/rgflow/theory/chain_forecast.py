@@ -5,7 +5,6 @@ neurons, gradients are leading order with the bar of `truncation`. All errors ar
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -96,8 +95,12 @@ def _row(
         source="theory",
         signal=signal,
         spread=spread,
-        signal_deviation=_deviation(deviation.signal[index], deviation.signal_error[index], signal, mean.control_signal),
-        spread_deviation=_deviation(deviation.spread[index], deviation.spread_error[index], spread, mean.control_spread),
+        signal_deviation=_deviation(
+            deviation.signal[index], deviation.signal_error[index], signal, mean.control_signal
+        ),
+        spread_deviation=_deviation(
+            deviation.spread[index], deviation.spread_error[index], spread, mean.control_spread
+        ),
         gradient_square=square,
         backward_square=backward,
         tangent_trace=Estimate(trace, trace * flow.means[-1].control_signal, "truncation"),

@@ -25,16 +25,18 @@ POWER_STEPS = 60  # power iteration on the curvature; the gap of tangent kernels
 
 @dataclass(frozen=True)
 class BatchGradient:
-    """Leading-order forecasts: `gradient_square`, `backward_square` (L,), `curvature` = top eigenvalue of the loss's
-    Gauss-Newton matrix, each with a standard error from output sampling; `feedback` in [0, 1] = the part of E|e|^2 that
-    depends on the outputs, through which gradients feel the weights they are pulled back through."""
+    """Leading-order forecasts of squared gradients (L,) and of the curvature, with standard errors from output sampling.
+
+    `curvature` = top eigenvalue of the loss's Gauss-Newton matrix; `feedback` (L,) in [0, 1] = the part of the squared
+    gradient that comes from output-dependent errors: those are made of the weights they are pulled back through.
+    """
 
     gradient_square: Tensor
     gradient_error: Tensor
     backward_square: Tensor
     curvature: float
     curvature_error: float
-    feedback: float
+    feedback: Tensor
 
 
 def batch_gradient(
@@ -42,7 +44,7 @@ def batch_gradient(
 ) -> BatchGradient:
     """Return gradients and curvature of `loss` on the batch; `targets` as in a Dataset, `outputs` = n_L.
 
-    Errors: leading order; relative corrections 2 (n_L + 2) (L - l) / n times `feedback`, and of order depth/n.
+    Errors: leading order; relative corrections of order (n_L + 2) (L - l) / n times `feedback`, see `truncation`.
     Source: own derivation, checked against ensembles; see docs/theory.md.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -55,7 +57,8 @@ def batch_gradient(
     squares = torch.einsum("sab,lab->sl", pairs, layers)
     power = errors.square().sum(2)
     backward = torch.einsum("a,laa->l", power.mean(0), tangent.backward)
-    fixed = errors.mean(0).square().sum()
+    average = errors.mean(0)
+    fixed = torch.einsum("ab,lab->l", average @ average.T, layers)
     tops = torch.stack([_top(tangent.total, sample, loss) for sample in z[:8]])
     return BatchGradient(
         gradient_square=squares.mean(0),
@@ -63,7 +66,7 @@ def batch_gradient(
         backward_square=backward,
         curvature=float(tops.mean()),
         curvature_error=float(tops.std()) / math.sqrt(len(tops)),
-        feedback=float((1 - fixed / power.sum(1).mean()).clamp(0, 1)),
+        feedback=(1 - fixed / squares.mean(0)).clamp(0, 1),
     )
 
 

@@ -14,7 +14,9 @@ from rgflow.records import Estimate, Finding, LayerReport, Quantity
 __all__ = ["DEPTH_TOLERANCE", "WholeModel", "judge", "row_verdicts"]
 
 DEPTH_TOLERANCE = math.exp(6.0)  # six depth scales, in a mean square
-SLOW_SHARE = math.exp(-3.0)  # half of it, in a rate: a layer this far below an equal share of the tangent kernel is slow
+SLOW_SHARE = math.exp(
+    -3.0
+)  # half of it, in a rate: a layer this far below an equal share of the tangent kernel is slow
 HALF = 0.5  # half of a layer's channels dead: its effective width is halved and its control doubled
 SPREAD_OVER_MEAN = 1.0  # seed-to-seed standard deviation equal to the mean: the scale of one seed predicts nothing
 
@@ -65,12 +67,25 @@ def judge(rows: Sequence[LayerReport], whole: WholeModel) -> tuple[Finding, ...]
 
 
 def row_verdicts(rows: Sequence[LayerReport], findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return for each row the codes of the findings that start at it, or "ok"."""
-    verdicts = []
-    for row in rows:
-        codes = [finding.code for finding in findings if finding.layer == row.name and finding.severity == "problem"]
-        verdicts.append(", ".join(codes) or "ok")
-    return tuple(verdicts)
+    """Return for each row the codes of the problems that hold there, or "ok".
+
+    A signal or spread that is lost stays lost in later rows; a gradient, in earlier ones.
+    """
+    names = [row.name for row in rows]
+    codes: list[list[str]] = [[] for _ in rows]
+    for finding in findings:
+        if finding.severity != "problem" or finding.layer not in names:
+            continue
+        start = names.index(finding.layer)
+        stop = start + 1
+        if finding.code.startswith(("signal-", "inputs-")):
+            stop = len(rows)
+        if finding.code.startswith("gradient-"):
+            start, stop = 0, start + 1
+        for place in range(start, stop):
+            if rows[place].parametric or place == names.index(finding.layer):
+                codes[place].append(finding.code)
+    return tuple(", ".join(found) or "ok" for found in codes)
 
 
 def _value(quantity: Quantity) -> float | None:
@@ -97,7 +112,7 @@ def _signal(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
     values = [(row, value) for row in rows if (value := _value(row.signal)) is not None and value > 0]
     broken = next((row for row in rows if row.signal.measured and not math.isfinite(row.signal.measured.value)), None)
     if broken is not None:
-        message = "activations overflow to infinity or NaN from this layer on"
+        message = f"from layer {broken.name} on the signal overflows to infinity or NaN"
         return [Finding("signal-explodes", broken.name, message, {}, whole.remedy)]
     if not values:
         return []
@@ -105,15 +120,20 @@ def _signal(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
     for row, value in values[1:]:
         if value < start / DEPTH_TOLERANCE or value > start * DEPTH_TOLERANCE:
             fate = "vanishes" if value < start else "explodes"
-            message = f"the signal {fate}: the mean square goes from {start:.3g} in {first.name} to {value:.3g} here"
+            message = (
+                f"the signal {fate}: its mean square goes from {start:.3g} in layer {first.name}"
+                f" to {value:.3g} in layer {row.name}"
+            )
             return [_found(f"signal-{fate}", row, message, row.signal, value / start, whole)]
     return []
 
 
-def _found(
-    code: str, row: LayerReport, message: str, quantity: Quantity, ratio: float, whole: WholeModel
-) -> Finding:
-    evidence: dict[str, float | int | str] = {"quantity": _quote(quantity), "ratio": ratio, "tolerance": DEPTH_TOLERANCE}
+def _found(code: str, row: LayerReport, message: str, quantity: Quantity, ratio: float, whole: WholeModel) -> Finding:
+    evidence: dict[str, float | int | str] = {
+        "quantity": _quote(quantity),
+        "ratio": ratio,
+        "tolerance": DEPTH_TOLERANCE,
+    }
     if row.chi_perpendicular is not None:
         evidence["chi_perpendicular"] = row.chi_perpendicular
     return Finding(code, row.name, message, evidence, whole.remedy)
@@ -133,8 +153,8 @@ def _collapse(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         if part < start / DEPTH_TOLERANCE:
             per_layer = (start / part) ** (1 / place) if part > 0 else math.inf
             message = (
-                f"inputs collapse: from here on outputs hardly depend on the input (spread is {part:.2g} of the signal,"
-                f" {start:.2g} in {parts[0][0].name}; it falls {per_layer:.2g}x per layer)"
+                f"from layer {row.name} on outputs hardly depend on the input: the spread is {part:.2g} of the signal"
+                f" ({start:.2g} in layer {parts[0][0].name}), {per_layer:.2g}x less in each layer"
             )
             return [_found("inputs-collapse", row, message, row.spread, part / start, whole)]
     return []
@@ -150,7 +170,10 @@ def _gradient(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         ratio = (value / end) ** 2
         if ratio < 1 / DEPTH_TOLERANCE or ratio > DEPTH_TOLERANCE:
             fate = "vanishes" if ratio < 1 else "explodes"
-            message = f"the gradient {fate} on its way back: its norm is {end:.3g} in {last.name} and {value:.3g} here"
+            message = (
+                f"the gradient {fate} on its way back: its norm is {end:.3g} in layer {last.name}"
+                f" and {value:.3g} in layer {row.name}"
+            )
             return [_found(f"gradient-{fate}", row, message, row.gradient, ratio, whole)]
     return []
 
@@ -164,9 +187,13 @@ def _speed(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
     if least >= equal * SLOW_SHARE:
         return []
     frozen = least < equal / DEPTH_TOLERANCE
-    evidence: dict[str, float | int | str] = {"share": least, "equal share": equal, "tolerance": SLOW_SHARE}
+    evidence: dict[str, float | int | str] = {
+        "share": _quote(row.tangent_share),
+        "equal share": equal,
+        "tolerated": equal * SLOW_SHARE,
+    }
     message = (
-        f"layers train at unequal speed: {row.name} carries {least:.2g} of the tangent kernel,"
+        f"layers train at unequal speed: layer {row.name} carries {least:.2g} of the tangent kernel,"
         f" an equal share would be {equal:.2g}"
     )
     remedy = f"{whole.remedy} (its parameter groups even out the speeds)"
@@ -177,26 +204,39 @@ def _dead(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
     worst = max((row for row in rows if row.dead is not None), key=lambda row: row.dead or 0.0, default=None)
     if worst is None or not worst.dead or worst.dead < HALF:
         return []
-    message = f"{100 * worst.dead:.0f} % of the units of {worst.name} are dead: constant on the whole batch"
-    evidence: dict[str, float | int | str] = {"dead fraction": worst.dead, "tolerance": HALF}
+    message = f"{100 * worst.dead:.0f} % of the units of layer {worst.name} are dead: constant on the whole batch"
+    evidence: dict[str, float | int | str] = {"dead fraction": worst.dead, "tolerated": HALF}
     return [Finding("dead-units", worst.name, message, evidence, whole.remedy)]
 
 
 def _seeds(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
-    """Seeds differ too much where the deviation over seeds of a row's signal or spread exceeds its mean."""
+    """Seeds differ too much where the kernel under a row's signal or spread varies over seeds by more than its mean.
+
+    A row of n channels varies by itself: Var = 2 K^2 / n + Var(K) (1 + 2 / n) for one input. That part, which every
+    narrow output has, is taken off.
+    """
     for row in rows:
         for mean, deviation, word in (
             (row.signal, row.signal_deviation, "signal"),
             (row.spread, row.spread_deviation, "spread"),
         ):
             value, size = _value(deviation), _value(mean)
-            if value is None or not size or value / size < SPREAD_OVER_MEAN:
+            if value is None or not size or row.width is None:
+                continue
+            own = 2 / row.width
+            kernel = ((value / size) ** 2 - own) / (1 + own)
+            if kernel < SPREAD_OVER_MEAN**2:
                 continue
             message = (
-                f"seeds differ too much: the {word} varies over seeds by {100 * value / size:.0f} % of its mean here;"
-                " one seed says little about the next"
+                f"seeds differ too much: in layer {row.name} the {word} varies over seeds by {100 * value / size:.0f} %"
+                " of its mean; one seed says little about the next"
             )
-            evidence: dict[str, float | int | str] = {"quantity": _quote(deviation), "tolerance": SPREAD_OVER_MEAN}
+            evidence: dict[str, float | int | str] = {
+                "deviation": _quote(deviation),
+                "mean": size,
+                "deviation of the kernel / mean": math.sqrt(kernel),
+                "tolerated": SPREAD_OVER_MEAN,
+            }
             if row.control is not None:
                 evidence["control"] = row.control
             remedy = "widen the layers or use fewer of them: the relative variance grows like depth/width"
@@ -226,7 +266,7 @@ def _features(whole: WholeModel) -> list[Finding]:
             f"input features are unscaled: the largest ({large}) is {whole.scale_range:.3g} times the smallest ({small});"
             " the first layer sees and learns only the largest"
         )
-        evidence = {"ratio of mean squares": whole.scale_range**2, "tolerance": DEPTH_TOLERANCE}
+        evidence = {"ratio of mean squares": whole.scale_range**2, "tolerated": DEPTH_TOLERANCE}
         found.append(Finding("unscaled-features", "", message, evidence, "standardise each feature"))
     return found
 
@@ -238,7 +278,7 @@ def _output(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         if whole.loss <= 2 * chance:  # twice the loss of knowing nothing: confidently wrong before it starts
             return []
         message = f"the outputs are too large: the initial loss is {whole.loss:.3g}, guessing gives {chance:.3g}"
-        evidence: dict[str, float | int | str] = {"loss": whole.loss, "ln(classes)": chance, "tolerance": 2 * chance}
+        evidence: dict[str, float | int | str] = {"loss": whole.loss, "ln(classes)": chance, "tolerated": 2 * chance}
         return [Finding("output-scale", layer, message, evidence, whole.remedy)]
     if not whole.target_square or whole.outputs_square <= 0:
         return []
@@ -249,7 +289,7 @@ def _output(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         f"outputs and targets differ in scale: rms {math.sqrt(whole.outputs_square):.3g}"
         f" against {math.sqrt(whole.target_square):.3g}"
     )
-    evidence = {"ratio of mean squares": ratio, "tolerance": DEPTH_TOLERANCE}
+    evidence = {"ratio of mean squares": ratio, "tolerated": DEPTH_TOLERANCE}
     remedy = f"standardise the targets, or {whole.remedy}"
     return [Finding("output-scale", layer, message, evidence, remedy)]
 

@@ -33,9 +33,7 @@ class LayerLaw:
 
     def __post_init__(self) -> None:
         if min(self.weight_variance, self.bias_variance) < 0:
-            raise SettingError(
-                f"variances are {self.weight_variance} and {self.bias_variance}; both must be >= 0"
-            )
+            raise SettingError(f"variances are {self.weight_variance} and {self.bias_variance}; both must be >= 0")
         if min(self.weight_kurtosis, self.bias_kurtosis) < SIGN_KURTOSIS:
             raise SettingError("an excess kurtosis lies below -2, which no law has; check the estimate")
 

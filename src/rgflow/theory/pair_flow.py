@@ -81,9 +81,7 @@ def pair_flow(
 def _step(state: PairState, *, width: int, law: LayerLaw, activation: Activation, order: int) -> PairState:
     kernel = state.gaussian
     grids = [
-        pair_nodes(
-            kernel.first, kernel.second, kernel.distance, kinks=activation.kinks, mean_shift=value, order=order
-        )
+        pair_nodes(kernel.first, kernel.second, kernel.distance, kinks=activation.kinks, mean_shift=value, order=order)
         for value in state.mixture.values
     ]
     nodes = joined_nodes(grids, state.mixture.probabilities)

@@ -40,7 +40,17 @@ def pair_surface(*, first: Tensor, second: Tensor, distance: Tensor, sampled: Te
     depth = distance.log() - level
     skew = (first / second).log().square()
     level, depth, skew = (_clipped(coordinate, sampled) for coordinate in (level, depth, skew))
-    columns = [torch.ones_like(level), level, depth, skew, level**2, level * depth, depth**2, skew * level, skew * depth]
+    columns = [
+        torch.ones_like(level),
+        level,
+        depth,
+        skew,
+        level**2,
+        level * depth,
+        depth**2,
+        skew * level,
+        skew * depth,
+    ]
     design = torch.stack(columns, dim=1)
     return PairSurface(design[sampled], design)
 

@@ -36,7 +36,7 @@ class LearningRates:
     head_variance: float
 
     def relative(self) -> "LearningRates":
-        """Return the same rates in units of the hidden layers' median weight rate, so that a base rate keeps its meaning."""
+        """Return the same rates in units of the hidden weights' median: a base rate keeps its meaning."""
         inner = sorted(self.weight[1:-1] or self.weight)
         unit = inner[len(inner) // 2]
         weight, bias = (tuple(rate / unit for rate in rates) for rates in (self.weight, self.bias))
@@ -56,16 +56,17 @@ def learning_rates(
 ) -> LearningRates:
     """Return the rate multipliers of each layer's weights and biases.
 
-    SGD, one base rate eta: lambda_W = eta / L and lambda_b = eta / L for scale-invariant and half-stable activations;
-    lambda_W^(l) = eta l^(1/s - p) L^(p - 1), lambda_b^(l) = eta l^(-p) L^(p - 1) where the kernel falls towards K* = 0 as
-    l^(-1/s) and chi_perpendicular = 1 - p / l (tanh: s = p = 1). Scheme "ntk" leaves the depth factors out. "maximal-update" has hidden features move at
-    order one at any width n: hidden rates 1, first layer's n / n_0, last layer's 1 / n, head variance C_W / n.
-    Adam and AdamW: width rules only, 1 / sqrt(n) for the first layer and biases, n^(-3/2) for hidden layers, 1 / n for the
-    last; with "maximal-update" 1, 1 / n, 1 / n. `bias_ratio` = lambda_b / lambda_W at the first layer.
+    SGD: lambda_W = lambda_b = 1 / L for scale-invariant and half-stable activations. Where the kernel falls towards
+    K* = 0 as l^(-1/s) with chi_perpendicular = 1 - p / l (tanh: s = p = 1), lambda_W^(l) = l^(1/s - p) L^(p - 1) and
+    lambda_b^(l) = l^(-p) L^(p - 1). Scheme "ntk" leaves the depth factors out. "maximal-update" has hidden features
+    move at order one at any width n: hidden rates 1, the first layer's n / n_0, the last's 1 / n, head variance C_W / n.
+    Adam and AdamW: width rules only, 1 / sqrt(n) for the first layer and biases, n^(-3/2) for hidden layers, 1 / n for
+    the last; with "maximal-update" 1, 1 / n, 1 / n. `bias_ratio` = lambda_b / lambda_W at the first layer.
     Errors: leading order in depth for the powers of l (tanh: shares flat to 7 % over layers 4..64); depth factors of
     "maximal-update" and of Adam are not known and left out.
     Raises: SettingError for an unknown optimizer or scheme.
-    Source: Roberts, Yaida and Hanin 2022, arXiv:2106.10165, ch. 9; Yang and Hu 2021, arXiv:2011.14522; Yaida 2022, arXiv:2210.04909.
+    Source: Roberts, Yaida and Hanin 2022, arXiv:2106.10165, ch. 9; Yang and Hu 2021, arXiv:2011.14522; Yaida 2022,
+    arXiv:2210.04909.
 
     Example:
     >>> learning_rates(MLP((64, 64, 64), weight_variance=2.0)).relative().weight

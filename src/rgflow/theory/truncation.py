@@ -23,16 +23,32 @@ def deviation_bar(*, control: float, own: float) -> float:
 
 
 def gradient_bar(flow: BatchFlow, gradient: BatchGradient, *, layer: int) -> float:
-    """Return the relative bar of a squared gradient of one layer (0-based): 2 (n_L + 2) sum 1/n f + control.
+    """Return the relative bar of a squared gradient of one layer (0-based): 2 (n_L + 2) f sum_j e_j / n_j + control.
 
-    The sum runs over the hidden layers between this one and the output. Output errors that depend on the outputs
-    (fraction f of their square) are made of the same weights that the gradient is pulled back through.
+    Output errors that depend on the outputs (part f of the squared gradient) are made of the same weights that they are
+    pulled back through. The sum runs over the hidden layers j from here to the output; e_j is the elasticity of the
+    output's kernel to the weights on top of layer j (1 for bias-free ReLU, for which the formula is exact in this order).
     """
     outputs = flow.widths[-1]
-    feedback = 2 * (outputs + 2) * gradient.feedback * sum(1 / n for n in flow.widths[layer + 1 : -1])
-    return feedback + flow.means[-1].control_signal
+    through = sum(_elasticity(flow, above=j) / flow.widths[j] for j in range(layer + 1, len(flow.laws)))
+    return 2 * (outputs + 2) * float(gradient.feedback[layer]) * through + flow.means[-1].control_signal
+
+
+def _elasticity(flow: BatchFlow, *, above: int) -> float:
+    """Return d ln K^(L) / d ln C_W of the layer on top of hidden layer `above` (layers 1..L - 1), averaged over inputs."""
+    kernel = flow.inputs[above].kernel
+    result = (kernel - flow.laws[above].bias_variance) / kernel
+    for state in flow.inputs[above + 1 :]:
+        assert state.elasticity is not None
+        result = result * state.elasticity
+    return float(result.mean().abs())
 
 
 def curvature_bar(flow: BatchFlow) -> float:
-    """Return the relative bar of the top curvature: the control of the output's kernel."""
-    return flow.means[-1].control_signal
+    """Return the relative bar of the top curvature: control of the output's kernel plus 2.5 / n of the last hidden layer.
+
+    The mean of the top eigenvalue lies above the top eigenvalue of the mean by half a relative variance; that of a
+    layer's activity is (<s^4> / <s^2>^2 - 1) / n, at most 5 / n (ReLU) for the named activations.
+    """
+    hidden = 0.0 if len(flow.widths) < 3 else 2.5 / flow.widths[-2]
+    return flow.means[-1].control_signal + hidden

@@ -10,8 +10,8 @@ from rgflow.theory.working_point import WorkingPoint
 
 __all__ = ["Prescription", "first_map", "head_for_classes", "head_for_regression", "hidden_map", "residual_map"]
 
-# Logits of variance 0.15 (C_W = 0.3 behind a critical ReLU layer, <s^2> = 1/2) start the loss within 0.08 of log(classes),
-# since E[log sum exp] grows by half the variance; more than C_W = 1 is never needed for logits of order one.
+# Logits of variance 0.15 (C_W = 0.3 behind a critical ReLU layer, <s^2> = 1/2) start the loss within 0.08 of
+# log(classes), since E[log sum exp] grows by half the variance; logits of order one never need more than C_W = 1.
 _LOGIT_VARIANCE, _LARGEST_HEAD = 0.15, 1.0
 
 
@@ -25,7 +25,7 @@ class Prescription:
 
 
 def first_map(after: WorkingPoint | None, *, square: float, boundary: float = 1.0) -> Prescription:
-    """Return the variances that turn data of mean square `square` per entry into the kernel the next activation wants."""
+    """Return the variances that turn data of mean square `square` into the kernel that comes next."""
     kernel, bias = (1.0, 0.0) if after is None else (after.kernel, after.bias_variance)
     reason = f"data of mean square {square:.3g} become a kernel of {kernel:.3g}"
     return Prescription((kernel - bias) / square * boundary, bias, reason + _edges(boundary))
@@ -62,7 +62,9 @@ def head_for_classes(*, square: float) -> Prescription:
 
 def head_for_regression(*, square: float, target_variance: float) -> Prescription:
     """Return the variances with which outputs vary as much as the targets do."""
-    return Prescription(target_variance / square, 0.0, f"outputs vary as the targets do (variance {target_variance:.3g})")
+    return Prescription(
+        target_variance / square, 0.0, f"outputs vary as the targets do (variance {target_variance:.3g})"
+    )
 
 
 def _edges(boundary: float) -> str:

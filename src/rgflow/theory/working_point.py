@@ -1,7 +1,8 @@
 """Where to put a network of a given activation: the critical point, or the best compromise where there is none.
 
 Convention: K' = C_b + C_W <s^2>_K; chi_parallel = (C_W / K) <z s s'>, chi_perpendicular = C_W <s'^2>. A compromise is a
-fixed point K' = K with C_b >= 0 and chi_perpendicular = 1, or else with ln^2 chi_parallel + ln^2 chi_perpendicular least.
+fixed point K' = K with C_b >= 0 and chi_perpendicular = 1, or else with the least ln^2 chi_parallel + ln^2
+chi_perpendicular.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ __all__ = ["WorkingPoint", "working_point"]
 # Compromises are looked for among kernels of order one; a kernel far outside would need inputs or biases of that scale.
 _DECADES = (-2.0, 2.0)
 _POINTS = 401
-# The kernel of a compromise is stable (chi_parallel <= 1), so the layer map itself finds it; deeper networks do not exist.
+# The kernel of a compromise is stable (chi_parallel <= 1), so iterating the layer map finds it.
 _STEPS = 2000
 _COMPROMISE = "compromise, no usable critical point: {}"
 
