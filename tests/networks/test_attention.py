@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
+
 from rgflow.networks.attention import VisibleAttention, make_attention_visible
 from rgflow.networks.private_copy import parameter_names, private_copy
 from tolerances import ROUNDING
-from torch import nn
 
 _EMBED, _HEADS, _BATCH, _TOKENS, _MEMORY = 12, 3, 4, 5, 7
 
@@ -40,9 +41,7 @@ def test_cross_attention_is_unchanged_for_equal_and_for_other_widths(widths):
     k = torch.randn(_BATCH, _MEMORY, widths.get("kdim", _EMBED), dtype=torch.float64)
     v = torch.randn(_BATCH, _MEMORY, widths.get("vdim", _EMBED), dtype=torch.float64)
     for average in (True, False):
-        _assert_same(
-            original(q, k, v, average_attn_weights=average), visible(q, k, v, average_attn_weights=average)
-        )
+        _assert_same(original(q, k, v, average_attn_weights=average), visible(q, k, v, average_attn_weights=average))
 
 
 def test_masks_of_every_form_are_unchanged():
@@ -60,7 +59,9 @@ def test_masks_of_every_form_are_unchanged():
         {"attn_mask": causal, "key_padding_mask": padding},
     ):
         for weights in (True, False):
-            _assert_same(original(x, x, x, need_weights=weights, **masks), visible(x, x, x, need_weights=weights, **masks))
+            _assert_same(
+                original(x, x, x, need_weights=weights, **masks), visible(x, x, x, need_weights=weights, **masks)
+            )
 
 
 def test_unbatched_attention_is_unchanged():
@@ -73,7 +74,9 @@ def test_unbatched_attention_is_unchanged():
 @pytest.mark.parametrize("norm_first", [True, False])
 def test_an_encoder_layer_is_unchanged_in_both_modes(mode, norm_first):
     torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(_EMBED, _HEADS, 16, dropout=0.0, batch_first=True, norm_first=norm_first).double()
+    layer = nn.TransformerEncoderLayer(
+        _EMBED, _HEADS, 16, dropout=0.0, batch_first=True, norm_first=norm_first
+    ).double()
     layer.train(mode == "train")
     x = torch.randn(_BATCH, _TOKENS, _EMBED, dtype=torch.float64)
     visible = private_copy(layer, x)

@@ -161,7 +161,8 @@ def test_a_factory_that_fails_says_how(tmp_path, text):
         factory()
 
 
-def test_the_users_folder_and_the_process_are_left_as_found(tmp_path):
+def test_the_users_folder_and_the_process_are_left_as_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     (tmp_path / "parts.py").write_text("WIDTH = 7\n")
     (tmp_path / "later.py").write_text("HEAD = 3\n")
     path = _file(
@@ -180,7 +181,7 @@ def test_the_users_folder_and_the_process_are_left_as_found(tmp_path):
     assert sys.path == before
     assert sorted(tmp_path.iterdir()) == entries
     assert not {"parts", "later"} & set(sys.modules)
-    assert not sys.dont_write_bytecode or sys.flags.dont_write_bytecode
+    assert not sys.dont_write_bytecode
     torch.manual_seed(0)
     torch.set_rng_state(state)
     load_factory(f"{path}:build")

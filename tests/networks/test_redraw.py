@@ -137,6 +137,9 @@ def test_lazy_layers_are_sized_on_the_example_or_refused():
         draw_networks(build, networks=2, seed=0)
     draws = draw_networks(build, networks=2, seed=0, example=torch.randn(3, 5))
     assert next(iter(draws))[0].weight.shape == (4, 5)
+    instance = build()
+    assert draw_networks(instance, networks=2, seed=0, example=torch.randn(3, 5)).draw(1)[0].weight.shape == (4, 5)
+    assert isinstance(instance[0].weight, nn.UninitializedParameter)
 
 
 def test_a_stock_instance_is_redrawn_by_its_resets_and_left_alone():
@@ -177,6 +180,35 @@ def test_an_instance_of_another_law_is_drawn_from_that_law(name):
         # The variance itself was measured on 4096 entries: 2.2 % for a Gaussian.
         assert abs(found[layer].scaled_variance.value / value - 1) < STATISTICAL * 0.022
     assert found["0.bias"].law == "zero"
+
+
+def test_a_uniform_embedding_is_not_taken_for_torchs_gaussian_one_of_the_same_variance():
+    embedding = nn.Embedding(100, 32)
+    nn.init.uniform_(embedding.weight, -(3**0.5), 3**0.5)
+    draws = draw_networks(embedding, networks=8, seed=0)
+    assert "drawn uniform" in draws.reason
+    assert initial_laws(draws)[0].law == "uniform"
+
+
+class _Resetting(nn.Module):
+    """A container whose own reset_parameters() is the law of its children."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(40, 40), nn.Linear(40, 40)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for layer in (self.a, self.b):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.normal_(layer.bias)
+
+
+def test_the_reset_of_a_container_has_the_last_word_over_its_children():
+    draws = draw_networks(_Resetting(), networks=8, seed=0)
+    assert draws.reason == "all parameters redrawn through reset_parameters()"
+    laws = {law.name: law for law in initial_laws(draws)}
+    assert abs(laws["a.weight"].scaled_variance.value - 2.0) < STATISTICAL * laws["a.weight"].scaled_variance.error
 
 
 def test_an_orthogonal_instance_stays_orthogonal_with_its_gain():

@@ -41,11 +41,8 @@ BUGS = [
     ),
     ("second_moments", "result[b, a] = values", "pass"),
     ("kink_search", "left = (value - at_lower).abs() >= (at_upper - value).abs()", "left = value > at_lower"),
-    (
-        "kink_search",
-        "candidate = round(0.5 * (lower + upper), digits)",
-        "candidate = round(0.5 * (lower + upper), 1) + 1e-3",
-    ),
+    ("kink_search", "_REAL = (1e-8, 1e-7, 1e-5)", "_REAL = (1e-8, 10.0, 1e-5)"),
+    ("kink_search", "_rounded(a, b) for a, b", "_rounded(a, b + 0.1) for a, b"),
     ("catalogue", "lambda z: _cumulative(z) + z * _normal(z)", "lambda z: _cumulative(z)"),
     ("piecewise", "alpha / length**power", "alpha * length**power * 0.5**power"),
     ("small_kernel", "first = 1 if kinked else 2", "first = 2"),

@@ -16,7 +16,7 @@ from torch.autograd.function import FunctionCtx
 
 from rgflow.networks.linear_map import Geometry, correlate, gaussian_channels, second_moment, shifted
 
-__all__ = ["BudgetReached", "Job", "Ledger", "emit"]
+__all__ = ["BudgetReached", "Job", "Ledger", "emit", "gradient_square"]
 
 
 class BudgetReached(Exception):
@@ -52,6 +52,11 @@ class Ledger:
         """Raise BudgetReached after the deadline."""
         if time.monotonic() > self.deadline:
             raise BudgetReached
+
+
+def gradient_square(geometry: Geometry, *, weights: float, bias: float) -> float:
+    """Return E|dL/d(W, b)|^2 = C_out (C weights + bias), weights = sum Gamma o sum_offsets M, bias = sum Gamma."""
+    return geometry.channels_out * (geometry.channels_per_output * weights + bias)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class _Emission(torch.autograd.Function):
         work = _dense_backward if _dense(job) else _factored_backward
         square, back = work(packed, wanted, job, kept=ctx.kept)  # type: ignore[attr-defined]
         bias = float(packed.sum((0, 1)).pow(2).mean()) if job.biased else 0.0
-        ledger.gradients[job.row] = g.channels_out * (g.channels_per_output * square + bias)
+        ledger.gradients[job.row] = gradient_square(g, weights=square, bias=bias)
         if back is None:
             return None, torch.zeros(()), None
         return g.unpack(back, like=x, channels=g.channels_in, spatial=g.spatial_in), torch.zeros(()), None

@@ -4,13 +4,15 @@ The seed of network i is derived from (seed, i) by numpy's SeedSequence, so that
 independent of how many are asked for. Global random states are left as found.
 """
 
+import copy
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from rgflow.errors import ModelError, SettingError
 from rgflow.networks.factories import Factory, as_factory
@@ -64,7 +66,7 @@ def draw_networks(
         raise SettingError(f"seed is {seed}; it must be a whole number >= 0")
     factory = as_factory(model)
     if factory.instance is not None:
-        return _draws_of_instance(factory, networks=networks, seed=seed)
+        return _draws_of_instance(factory, networks=networks, seed=seed, example=example)
     return _draws_of_factory(factory, networks=networks, seed=seed, example=example)
 
 
@@ -100,7 +102,8 @@ def _draws_of_factory(factory: Factory, *, networks: int, seed: int, example: ob
 
     _refuse_other_shapes(_shapes(second), shapes, name=factory.name)
     if first is second:
-        return _draws_of_instance(as_factory(first), networks=networks, seed=seed, name=factory.name)
+        shared = replace(factory, instance=first)
+        return _draws_of_instance(shared, networks=networks, seed=seed, example=example)
     if shapes and _equal(first, second):
         reason = (
             f"{_ONE_DRAW} ({factory.name} returns the same parameters for every seed: it sets its own seed, "
@@ -110,11 +113,14 @@ def _draws_of_factory(factory: Factory, *, networks: int, seed: int, example: ob
     return Draws(factory.name, networks, seed, True, "", False, draw)
 
 
-def _draws_of_instance(factory: Factory, *, networks: int, seed: int, name: str = "") -> Draws:
+def _draws_of_instance(factory: Factory, *, networks: int, seed: int, example: object) -> Draws:
     instance = factory.instance
     assert instance is not None  # the caller's case distinction
     with untouched(instance):
         seeded(seed)
+        if _is_lazy(instance):
+            instance = copy.deepcopy(instance)
+            _materialise(instance, name=factory.name, example=example)
         plan = plan_redraw(instance)
 
     def draw(index: int) -> nn.Module:
@@ -124,13 +130,15 @@ def _draws_of_instance(factory: Factory, *, networks: int, seed: int, name: str 
 
     count = networks if plan.possible else 1
     reason = plan.reason if plan.possible else f"{_ONE_DRAW} ({plan.reason})"
-    return Draws(name or factory.name, count, seed, plan.possible, reason, False, draw)
+    return Draws(factory.name, count, seed, plan.possible, reason, False, draw)
+
+
+def _is_lazy(network: nn.Module) -> bool:
+    return any(is_lazy(parameter) for parameter in network.parameters())
 
 
 def _materialise(network: nn.Module, *, name: str, example: object) -> None:
-    from torch.nn.parameter import is_lazy
-
-    if not any(is_lazy(parameter) for parameter in network.parameters()):
+    if not _is_lazy(network):
         return
     if example is None:
         raise ModelError(f"{name} has lazy layers without sizes; run it once on a batch before the factory returns it")

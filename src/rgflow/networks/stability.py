@@ -159,7 +159,7 @@ def _measured(
     except RgflowError:
         raise
     except Exception as error:
-        raise ModelError(f"the curvature cannot be measured: the model raised {says(error)}") from error
+        raise ModelError(f"the curvature cannot be measured: {says(error)}") from error
     return _Seen(largest, traces, model.names, model.outputs.numel())
 
 
