@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from torch import nn
 
 def talking():
-    print("building a network")
+    print("building a network", flush=True)
     return nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
 
 def deep():
@@ -38,10 +39,16 @@ def folder(tmp_path_factory):
 def run(folder) -> subprocess.CompletedProcess[str]:
     """One run of the command as a user's shell makes it, with both files asked for."""
     words = ["check", "models.py:talking", "--data", "iris", *NETWORKS, "--html", "r.html", "--json", "r.json"]
+    with started(words, folder=folder) as process:
+        out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def started(words: list[str], *, folder: Path) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(Path(rgflow.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "rgflow.cli", *words],
-        cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -62,6 +69,18 @@ def test_a_run_leaves_exactly_the_files_asked_for_complete(run, folder):
     document = json.loads((folder / "r.json").read_text(encoding="utf-8"))
     assert document["schema"] == "rgflow.check/1"
     assert document["seed"] == 0
+
+
+def test_an_interrupted_run_ends_with_130_one_line_and_no_file(tmp_path):
+    (tmp_path / "models.py").write_text(MODELS)
+    words = ["check", "models.py:talking", "--data", "iris", *NETWORKS, "--html", "r.html", "--json", "r.json"]
+    with started(words, folder=tmp_path) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the model speaks as soon as the first network is built
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=60)[1]
+    assert (process.returncode, err) == (130, "rgflow: interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["models.py"]
 
 
 def test_the_exit_code_is_the_verdict(run, folder):

@@ -77,6 +77,30 @@ def test_a_real_interrupt_ends_with_130_and_one_line():
     assert process.returncode == 130
 
 
+CHATTY = """
+import sys
+sys.path[:0] = {path!r}
+from rgflow.cli.endings import ended
+def work():
+    for _ in range(100_000):
+        print("a long line of a long table")
+    return 0
+sys.exit(ended(work, debug=False))
+"""
+
+
+def test_a_reader_that_leaves_ends_the_run_in_silence():
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHATTY.format(path=sys.path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=30) == 141
+
+
 def test_a_state_dict_is_loaded_by_plain_pytorch(tmp_path):
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     write_state(tmp_path / "m.pt", model.state_dict())

@@ -74,6 +74,15 @@ def test_a_truncated_archive_is_refused(tmp_path):
     refused(tmp_path / "cut.npz")
 
 
+def test_an_archive_damaged_inside_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "d.npz", X=INPUTS, y=LABELS)
+    content = bytearray((tmp_path / "d.npz").read_bytes())
+    for position in range(80, len(content) - 80, 97):
+        content[position] ^= 0xFF
+    (tmp_path / "d.npz").write_bytes(content)
+    assert "d.npz" in refused(tmp_path / "d.npz")
+
+
 def test_object_arrays_are_never_unpickled(tmp_path):
     np.save(tmp_path / "o.npy", np.array([[1, "a"], [2, None]], dtype=object), allow_pickle=True)
     assert "objects" in refused(tmp_path / "o.npy")
@@ -289,6 +298,7 @@ def test_names_that_lead_nowhere_are_refused(tmp_path):
     assert "no file or folder" in refused(tmp_path / "none.csv")
     assert "no file or folder" in refused(tmp_path / "none.csv@a")
     assert "no file or folder" in refused(tmp_path / "none.py:f")
+    assert "cannot be reached" in refused("x" * 5000)
     (tmp_path / "x.xlsx").write_text("x")
     assert ".xlsx" in refused(tmp_path / "x.xlsx")
     (tmp_path / "x.py").write_text("x = 1")

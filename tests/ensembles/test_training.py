@@ -15,6 +15,15 @@ from rgflow.records import Dataset
 TRAJECTORY = 1e-8
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small matrices gain little from a second thread and lose much where the cores are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def regression(samples: int, seed: int, *, features: int = 4) -> Dataset:
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(samples, features, generator=generator, dtype=torch.float64)
@@ -92,7 +101,9 @@ def test_a_diverged_network_scores_chance_and_is_marked_not_dropped():
     assert arm.test[:, 1].tolist() == [0.0, 0.0]
     parts = {"train": classification(40, 0), "validation": classification(25, 1), "test": classification(25, 2)}
     torch.manual_seed(0)
-    lost = train_arm([nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))], TrainingPlan((1e30,), 60, 8), **parts, seeds=[1])
+    lost = train_arm(
+        [nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))], TrainingPlan((1e30,), 60, 8), **parts, seeds=[1]
+    )
     common = parts["train"].targets.mode().values
     assert float(lost.test) == pytest.approx(float((parts["test"].targets == common).double().mean()))
     assert bool(lost.failed.all())

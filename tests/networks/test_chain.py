@@ -201,6 +201,19 @@ class ScaledWeights(Skip):
         return self.b(F.relu(F.linear(x, 2 * self.a.weight, self.a.bias)))
 
 
+class Alternating(Functional):
+    """Another function on every second call."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.calls = 0
+
+    def forward(self, x):
+        self.between = (F.relu, torch.tanh)[self.calls % 2]
+        self.calls += 1
+        return super().forward(x)
+
+
 class Tupled(Skip):
     def forward(self, x):
         return self.b(self.a(x)), x
@@ -214,6 +227,7 @@ NOT_CHAINS = {
     "branch": (Branch, ""),
     "permuted": (Reshaped, "do not reproduce"),
     "scaled weights": (ScaledWeights, ""),
+    "state": (Alternating, "do not reproduce"),
     "tuple": (Tupled, "returns a tuple"),
     "shared": (lambda: nn.Sequential(_shared, nn.ReLU(), _shared), "used more than once"),
     "batch norm": (lambda: nn.Sequential(nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)), "batch_norm"),

@@ -196,7 +196,9 @@ def test_an_encoder_layer_shows_its_branches_and_keeps_its_attention():
 
 
 def test_the_model_and_the_random_state_stay_as_found():
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, 2)).eval()
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, 2)
+    ).eval()
     state, random = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     map_uses(model, images())
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())

@@ -96,6 +96,26 @@ def test_a_mean_shows_in_z_and_in_the_second_moment():
     assert law.scaled_variance.value == pytest.approx(50 * law.variance.value, rel=1e-12)
 
 
+@pytest.mark.parametrize("networks", [1, 5, 20])
+def test_moments_of_shifted_skewed_entries_are_those_computed_directly(networks):
+    generator = torch.Generator().manual_seed(0)
+    draws = [nn.Linear(30, 20, bias=False).double() for _ in range(networks)]
+    for layer in draws:
+        layer.weight.data.exponential_(generator=generator).add_(0.5)
+    law = initial_laws(draws)[0]
+    w = torch.stack([layer.weight.detach() for layer in draws]).flatten(1)
+    squares = w.square()
+    assert law.variance.value == pytest.approx(float(squares.mean()), rel=1e-12)
+    assert law.mean.value == pytest.approx(float(w.mean()), rel=1e-12)
+    z = (w - w.mean()) / w.std(correction=0)
+    assert law.kurtosis.value == pytest.approx(float(z.pow(4).mean()) - 3, rel=1e-11)
+    if networks < 8:
+        assert law.variance.error == pytest.approx(float(squares.std(correction=0)) / w.numel() ** 0.5, rel=1e-11)
+        assert law.mean.error == pytest.approx(float(w.std(correction=0)) / w.numel() ** 0.5, rel=1e-11)
+    else:
+        assert law.variance.error == pytest.approx(float(squares.mean(1).std()) / networks**0.5, rel=1e-10)
+
+
 def test_orthogonal_weights_are_found_and_random_ones_are_not():
     def build(orthogonal: bool):
         layer = nn.Sequential(nn.Linear(12, 30), nn.Linear(30, 12), nn.Conv2d(4, 8, 3))

@@ -137,9 +137,11 @@ def test_lazy_layers_are_sized_on_the_example_or_refused():
         draw_networks(build, networks=2, seed=0)
     draws = draw_networks(build, networks=2, seed=0, example=torch.randn(3, 5))
     assert next(iter(draws))[0].weight.shape == (4, 5)
-    instance = build()
+    instance = nn.Sequential(nn.LazyLinear(4))
     assert draw_networks(instance, networks=2, seed=0, example=torch.randn(3, 5)).draw(1)[0].weight.shape == (4, 5)
     assert isinstance(instance[0].weight, nn.UninitializedParameter)
+    with pytest.raises(ModelError, match="cannot be copied"):
+        draw_networks(build(), networks=2, seed=0, example=torch.randn(3, 5))
 
 
 def test_a_stock_instance_is_redrawn_by_its_resets_and_left_alone():
@@ -248,6 +250,13 @@ def _trained() -> nn.Module:
     return model
 
 
+def _with_one_strong_direction(weight: torch.Tensor) -> None:
+    """Entries look Gaussian, but one singular value is 40 where chance allows 16."""
+    signs = torch.tensor([1.0, -1.0]).repeat(32)
+    nn.init.normal_(weight)
+    weight.data += 40 * torch.outer(signs, signs) / 64
+
+
 @pytest.mark.parametrize(
     ("build", "word"),
     [
@@ -255,6 +264,7 @@ def _trained() -> nn.Module:
         (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), "original0"),
         (_trained, "no law"),
         (lambda: _with(_mlp(3, 8, 2), nn.init.normal_), "no law"),
+        (lambda: _with(_mlp(64, 64, 64), _with_one_strong_direction), "no law"),
         (lambda: _with(_mlp(64, 64, 64), lambda p: nn.init.trunc_normal_(p, std=0.1, a=-0.2, b=0.2)), "no law"),
     ],
 )

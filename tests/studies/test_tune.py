@@ -17,6 +17,15 @@ from tests.tolerances import z_limit
 CHANNELS = 128
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small matrices gain little from a second thread and lose much where the cores are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def blobs(features: int = 20, *, classes: int = 3, scale: float = 5.0, samples: int = 60) -> Dataset:
     """Data of mean square far from 1, with one constant and one zero feature."""
     generator = torch.Generator().manual_seed(0)
@@ -91,14 +100,14 @@ def test_tanh_starts_at_kernel_one_and_a_custom_activation_at_its_own_fixed_poin
     assert custom.bias_variance_after == pytest.approx(0.5551431707 / 1.702**2, rel=1e-6)
 
 
-def test_logits_are_of_order_one_and_regression_outputs_match_the_targets():
+def test_logits_are_of_order_one_and_regression_outputs_of_the_targets_order():
     data = blobs()
     logits = kernels(tune(chain(), data), data)[:, -1]
     assert float(scores(logits.unsqueeze(1), 0.15).abs()) < z_limit(1)
     targets = 7.0 * torch.randn(60, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     fields = Dataset("field", data.inputs, targets, "regression")
     row = tune(chain(outputs=2), fields).changes[-1]
-    assert row.weight_variance_after * 0.5 == pytest.approx(float(targets.var(0).mean()))
+    assert row.weight_variance_after * 0.5 == pytest.approx(0.15 * float(targets.var(0).mean()))
     shifted = Dataset("field", data.inputs, targets + 1000.0, "regression")
     assert any("subtract the mean" in note for note in tune(chain(outputs=2), shifted).notes)
 
@@ -124,9 +133,7 @@ class Block(nn.Module):
 
 
 def blocks(count: int, *, norm: bool) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(20, 32), *(Block(32, norm=norm) for _ in range(count)), nn.ReLU(), nn.Linear(32, 3)
-    )
+    return nn.Sequential(nn.Linear(20, 32), *(Block(32, norm=norm) for _ in range(count)), nn.ReLU(), nn.Linear(32, 3))
 
 
 def test_residual_branches_without_norm_share_one_unit_of_gain():
@@ -186,7 +193,7 @@ def test_an_encoder_made_of_copies_is_drawn_apart():
     one, two = (tuned.model[1].layers[i] for i in (0, 1))
     assert not torch.equal(one.linear1.weight, two.linear1.weight)
     assert not torch.equal(one.self_attn.in_proj_weight, two.self_attn.in_proj_weight)
-    assert float(one.linear1.weight.std()) == pytest.approx(float(body.layers[0].linear1.weight.std()), rel=0.1)
+    assert float(one.linear1.weight.detach().std()) == pytest.approx(48**-0.5, rel=0.1)  # PyTorch: 1 / sqrt(3 fan_in)
 
 
 def test_an_activation_without_a_critical_point_gets_a_compromise_with_the_reason():

@@ -30,6 +30,15 @@ def deep(width: int = 64, depth: int = 12):
     return build
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small matrices gain little from a second thread and lose much where the cores are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 FAST = {"networks": 3, "steps": 150, "rates": (0.005, 0.003), "batch_size": 16}
 
 

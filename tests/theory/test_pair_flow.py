@@ -13,7 +13,7 @@ from rgflow.theory.laws import LayerLaw
 from rgflow.theory.pair_flow import PairState, pair_flow
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "reference" / "pair_flow.json").read_text())
-QUADRATURE = 2e-7  # order 8, ten layers
+QUADRATURE = 2e-7  # order 18, corrections weigh Hermite polynomials of order four
 TO_DISTANCE = torch.tensor(
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.5, -1.0, 0.5]], dtype=torch.float64
 )  # from (aa, ab, bb)
@@ -21,7 +21,7 @@ SPAN = torch.tensor([0]), torch.tensor([1])
 
 
 def flow(
-    inputs: torch.Tensor, *, name: str, widths: list[int], laws: list[LayerLaw], order: int = 8
+    inputs: torch.Tensor, *, name: str, widths: list[int], laws: list[LayerLaw], order: int = 18
 ) -> list[PairState]:
     """States of layers 2..L for the first two inputs."""
     rule = activation(name)

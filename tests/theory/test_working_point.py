@@ -66,7 +66,7 @@ def test_residual_branches_share_one_unit_of_gain():
     assert residual_map(relu, branches=8).weight_variance == 0.25
 
 
-def test_heads_put_out_logits_of_order_one_or_the_targets_variance():
+def test_heads_put_out_logits_of_order_one_or_of_the_targets_order():
     assert head_for_classes(square=0.5).weight_variance == pytest.approx(0.3)
     assert head_for_classes(square=1e-3).weight_variance == 1.0
-    assert head_for_regression(square=0.5, target_variance=9.0).weight_variance * 0.5 == pytest.approx(9.0)
+    assert head_for_regression(square=0.5, target_variance=9.0).weight_variance * 0.5 == pytest.approx(0.15 * 9.0)

@@ -4,7 +4,6 @@ Nothing heavy is imported here: help, version and usage errors must answer befor
 """
 
 import io
-import os
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ import typer
 
 from rgflow import __version__
 from rgflow.cli.check import check
-from rgflow.cli.endings import INTERRUPTED, USAGE, complain
+from rgflow.cli.endings import INTERRUPTED, USAGE, complain, reader_left
 from rgflow.cli.tune import tune
 
 __all__ = ["application", "main"]
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        return _reader_left()
+        return reader_left()
     return code if isinstance(code, int) else 0
 
 
@@ -87,10 +86,3 @@ def _sentence(error: Exception) -> str:
 def _help_of(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     return f"'{context.command_path} --help'" if context is not None else "'rgflow --help'"
-
-
-def _reader_left() -> int:
-    """Return the code of a process ended by SIGPIPE; stdout goes to the null device so that closing it stays silent."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    return 128 + 13  # 13 is SIGPIPE, which has no name on every platform

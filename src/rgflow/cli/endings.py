@@ -1,5 +1,6 @@
 """How a verb ends: its work is run, and whatever happens becomes an exit code and at most one line on stderr."""
 
+import os
 import sys
 import traceback
 import warnings
@@ -7,7 +8,7 @@ from collections.abc import Callable
 
 from rgflow.errors import RgflowError
 
-__all__ = ["DONE", "FINDINGS", "INTERRUPTED", "USAGE", "complain", "ended"]
+__all__ = ["DONE", "FINDINGS", "INTERRUPTED", "USAGE", "complain", "ended", "reader_left"]
 
 DONE = 0
 FINDINGS = 1
@@ -26,18 +27,27 @@ def ended(work: Callable[[], int], *, debug: bool) -> int:
         if not debug:
             warnings.simplefilter("ignore")
         try:
-            return work()
+            code = work()
+            sys.stdout.flush()  # here, where a reader that has gone away can still be answered
+            return code
         except KeyboardInterrupt:
             complain("interrupted")
             return INTERRUPTED
         except BrokenPipeError:
-            raise
+            return reader_left()
         except RgflowError as error:
             return _failed(str(error), debug=debug)
         except Exception as error:
             detail = " ".join(str(error).split())
             reason = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
             return _failed(f"unexpected {reason}; run again with --debug for the traceback", debug=debug)
+
+
+def reader_left() -> int:
+    """Return the code of a process ended by SIGPIPE; stdout goes to the null device so that closing it stays silent."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    return 128 + 13  # 13 is SIGPIPE, which has no name on every platform
 
 
 def _failed(sentence: str, *, debug: bool) -> int:

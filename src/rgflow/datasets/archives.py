@@ -3,7 +3,6 @@
 Units: as found. Pickled objects are never loaded.
 """
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ def load_npy(path: Path) -> Dataset:
     """
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged archives fail in a dozen ways (zip, zlib, header, memory)
         raise _unreadable(path, error=error) from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path} is an .npz archive under the name .npy; rename it to end in .npz")
@@ -49,9 +48,9 @@ def load_npz(path: Path, *, target: str | None = None) -> Dataset:
                     f"{path} has keys {_listed(keys)}; inputs must be stored under one of {_listed(INPUT_KEYS)}"
                 )
             inputs, targets = archive[inputs_key], archive[targets_key] if targets_key else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except Exception as error:  # as above
         raise _unreadable(path, error=error) from error
     used = f"file {path.name}, inputs {inputs_key!r}" + (f", targets {targets_key!r}" if targets_key else "")
     return with_source(as_dataset(inputs, targets, name=path.name), provenance=used)

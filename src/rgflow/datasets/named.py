@@ -48,7 +48,7 @@ def load(spec: str, *, target: str | None = None) -> Dataset:
 
 
 def _with_column(spec: str, *, target: str | None) -> tuple[str, str | None]:
-    found = None if Path(spec).exists() else _COLUMN.fullmatch(spec)
+    found = None if _exists(Path(spec)) else _COLUMN.fullmatch(spec)
     if found is None:
         return spec, target
     if target is not None and target != found["column"]:
@@ -61,8 +61,15 @@ def _refuse_target(spec: str, *, target: str | None) -> None:
         raise DataError(f"--target {target} names a column of a .csv, .parquet or .npz file; {spec!r} has none")
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:  # a closed folder, a name too long
+        raise DataError(f"{path} cannot be reached ({getattr(error, 'strerror', None) or error})") from error
+
+
 def _existing(path: Path, *, spec: str) -> Path:
-    if path.exists():
+    if _exists(path):
         return path
     if not path.suffix and len(path.parts) == 1:
         names = f"{', '.join(BUNDLED)} and ising:32x32:T=2.5"

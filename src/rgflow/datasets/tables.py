@@ -53,7 +53,7 @@ def _frame(path: Path) -> "pandas.DataFrame":
         raise needs_extra(f"{path.suffix} files", library="pyarrow") from error
     except pandas.errors.EmptyDataError as error:
         raise DataError(f"{path} is empty") from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # damaged files fail in many ways, and each library has errors of its own
         detail = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path} cannot be read as a {path.suffix} table ({detail})") from error
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from rgflow.errors import ModelError
 from rgflow.networks.equality import equal_parameters, is_constant
+from rgflow.networks.imports import says
 from rgflow.networks.laws import GAUSSIAN_KURTOSIS_VARIANCE, SIGNIFICANT, law_of_kurtosis, orthogonal_rows
 
-__all__ = ["RedrawPlan", "plan_redraw", "redrawn_copy"]
+__all__ = ["RedrawPlan", "copied", "plan_redraw", "redrawn_copy"]
 
 # Draws by reset_parameters() against which the current values are compared; they double its error at most by 1 + 1/8.
 _RESETS = 8
@@ -73,7 +74,7 @@ def plan_redraw(module: nn.Module) -> RedrawPlan:
 def redrawn_copy(module: nn.Module, plan: RedrawPlan) -> nn.Module:
     """Return a copy of `module`, drawn again by `plan` from the global random state, or a plain copy if impossible."""
     if not plan.possible:
-        return _copy(module)
+        return copied(module)
     network = _reset_copy(module)
     old, new = dict(module.named_parameters()), dict(network.named_parameters())
     with torch.no_grad():
@@ -119,23 +120,27 @@ def _have(names: Sequence[str]) -> str:
     return "have" if len(names) > 1 else "has"
 
 
-def _copy(module: nn.Module) -> nn.Module:
+def copied(module: nn.Module) -> nn.Module:
+    """Return a deep copy of `module`, hooks and modes included.
+
+    Raises: ModelError if it cannot be copied.
+    """
     try:
         return copy.deepcopy(module)
     except Exception as error:
         raise ModelError(
-            f"the module cannot be copied ({type(error).__name__}: {error}); give a factory that builds it instead"
+            f"the module cannot be copied ({says(error)}); give a factory that builds it instead"
         ) from error
 
 
 def _reset_copy(module: nn.Module) -> nn.Module:
     """A copy in which every submodule that can has redrawn its parameters."""
-    return _reset(_copy(module))
+    return _reset(copied(module))
 
 
 def _reset_values(module: nn.Module) -> dict[str, Tensor]:
     """Parameters after a reset that started from NaN."""
-    network = _copy(module)
+    network = copied(module)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(math.nan)

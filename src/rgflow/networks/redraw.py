@@ -4,7 +4,6 @@ The seed of network i is derived from (seed, i) by numpy's SeedSequence, so that
 independent of how many are asked for. Global random states are left as found.
 """
 
-import copy
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from rgflow.errors import ModelError, SettingError
 from rgflow.networks.factories import Factory, as_factory
 from rgflow.networks.guard import untouched
-from rgflow.networks.instance import plan_redraw, redrawn_copy
+from rgflow.networks.instance import copied, plan_redraw, redrawn_copy
 
 __all__ = ["Draws", "draw_networks", "seeded"]
 
@@ -119,7 +118,7 @@ def _draws_of_instance(factory: Factory, *, networks: int, seed: int, example: o
     with untouched(instance):
         seeded(seed)
         if _is_lazy(instance):
-            instance = copy.deepcopy(instance)
+            instance = copied(instance)
             _materialise(instance, name=factory.name, example=example)
         plan = plan_redraw(instance)
 

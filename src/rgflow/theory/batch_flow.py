@@ -67,7 +67,7 @@ def batch_flow(
     activations: Sequence[Activation],
     seed: int,
     n_pairs: int = 96,
-    order: int = 6,
+    order: int = 12,
 ) -> BatchFlow:
     """Return the flow of a fully connected chain on the rows of `inputs` (B, n_0).
 

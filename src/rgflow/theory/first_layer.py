@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from rgflow.numerics.activations import Activation
-from rgflow.numerics.nodes import PairNodes, pair_nodes
 from rgflow.theory.laws import LayerLaw, bias_mixture, standard_draw
-from rgflow.theory.pair_flow import PairState, joined_nodes, output_features
+from rgflow.theory.pair_flow import Nodes, PairState, mixture_nodes, output_features
 from rgflow.theory.pair_kernel import PairKernel
 
 __all__ = ["FirstLayer", "first_layer", "pair_distance", "second_state"]
@@ -68,37 +67,35 @@ def second_state(
     return features.state(covariance=features.fresh, shift=torch.zeros_like(features.fresh[:, 0]), propagator=None)
 
 
-def _gaussian_nodes(kernel: PairKernel, law: LayerLaw, *, activation: Activation, order: int) -> PairNodes:
+def _gaussian_nodes(kernel: PairKernel, law: LayerLaw, *, activation: Activation, order: int) -> Nodes:
     mixture = bias_mixture(law, kernel=float(torch.minimum(kernel.first, kernel.second).min()))
     part = kernel.shifted(mixture.gaussian_variance - law.bias_variance)
-    grids = [
-        pair_nodes(part.first, part.second, part.distance, kinks=activation.kinks, mean_shift=value, order=order)
-        for value in mixture.values
-    ]
-    return joined_nodes(grids, mixture.probabilities)
+    return mixture_nodes(part, mixture, activation=activation, order=order)
 
 
-def _virtual_nodes(layer: FirstLayer, kernel: PairKernel, *, first: Tensor, second: Tensor) -> PairNodes:
+def _virtual_nodes(layer: FirstLayer, kernel: PairKernel, *, first: Tensor, second: Tensor) -> Nodes:
     """Return the virtual neurons as nodes whose second and fourth whitened moments are exact."""
     assert layer.neurons is not None
-    r_dd, r_ad, r_aa = kernel.root().unsqueeze(-1).unbind(1)
-    z = layer.neurons[first]
-    difference = z - layer.neurons[second]
-    u = difference / r_dd
-    v = (z - r_ad * u) / r_aa
+    basis = kernel.whitening()
+    z, other = layer.neurons[first], layer.neurons[second]
+    u, v = basis.coordinates(other, z - other)
     scale = math.sqrt(layer.law.weight_variance / layer.inputs.shape[1])
-    p = scale * (layer.inputs[first] - layer.inputs[second]) / r_dd
-    q = (scale * layer.inputs[first] - r_ad * p) / r_aa
-    q_bias = math.sqrt(layer.law.bias_variance) / r_aa[:, 0]
+    x, y = scale * layer.inputs[first], scale * layer.inputs[second]
+    p, q = basis.coordinates(y, x - y)
+    bias = torch.full_like(z[:, :1], math.sqrt(layer.law.bias_variance))
+    p_bias, q_bias = (t[:, 0] for t in basis.coordinates(bias, torch.zeros_like(bias)))
     kurtosis = layer.law.weight_kurtosis
-    cumulants = [kurtosis * (p**i * q ** (4 - i)).sum(1) for i in (4, 3, 2, 1, 0)]
-    cumulants[4] = cumulants[4] + layer.law.bias_kurtosis * q_bias**4
+    cumulants = [
+        kurtosis * (p**i * q ** (4 - i)).sum(1) + layer.law.bias_kurtosis * p_bias**i * q_bias ** (4 - i)
+        for i in (4, 3, 2, 1, 0)
+    ]
     one, zero = torch.ones_like(cumulants[0]), torch.zeros_like(cumulants[0])
     targets = torch.stack(
         [one, zero, one, 3 + cumulants[0], cumulants[1], 1 + cumulants[2], cumulants[3], 3 + cumulants[4]], 1
     )
     monomials = torch.stack([u**2, u * v, v**2, u**4, u**3 * v, u**2 * v**2, u * v**3, v**4], dim=1)
-    return PairNodes(first=z, difference=difference, u=u, v=v, weights=calibrated_weights(monomials, targets))
+    weights = calibrated_weights(monomials, targets)
+    return Nodes(first=z, second=other, difference=z - other, u=u, v=v, weight=weights)
 
 
 def calibrated_weights(values: Tensor, targets: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rgflow.numerics.activations import Activation
-from rgflow.numerics.nodes import LineNodes, line_nodes
+from rgflow.numerics.gaussian import gaussian_rule, mesh_of
 from rgflow.theory.first_layer import FirstLayer, calibrated_weights
 from rgflow.theory.laws import LayerLaw, bias_mixture
 
@@ -27,6 +27,16 @@ class InputState:
     elasticity: Tensor | None = None
     parallel: Tensor | None = None
     perpendicular: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LineNodes:
+    """Neurons of B inputs (B, G): preactivation `value`, standard normal `u`, `weights`; `variance` (B,) of the Gaussian."""
+
+    value: Tensor
+    u: Tensor
+    weights: Tensor
+    variance: Tensor
 
 
 def input_flow(
@@ -48,12 +58,12 @@ def input_flow(
 def _quadrature(kernel: Tensor, law: LayerLaw, activation: Activation) -> LineNodes:
     mixture = bias_mixture(law, kernel=max(float(kernel.min()), 1e-300))
     variance = (kernel - law.bias_variance + mixture.gaussian_variance).clamp_min(0)
-    grids = [line_nodes(variance, kinks=activation.kinks, mean_shift=value) for value in mixture.values]
-    weights = [grid.weights * p for grid, p in zip(grids, mixture.probabilities, strict=True)]
+    edges = mesh_of(activation).edges
+    grids = [gaussian_rule(variance, edges, mean=value) for value in mixture.values]
     return LineNodes(
-        value=torch.cat([grid.value for grid in grids], 1),
-        u=torch.cat([grid.u for grid in grids], 1),
-        weights=torch.cat(weights, 1),
+        value=torch.cat([z for _, z, _ in grids], 1),
+        u=torch.cat([u for u, _, _ in grids], 1),
+        weights=torch.cat([w * p for (_, _, w), p in zip(grids, mixture.probabilities, strict=True)], 1),
         variance=variance,
     )
 

@@ -112,7 +112,7 @@ def _signal(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
     values = [(row, value) for row in rows if (value := _value(row.signal)) is not None and value > 0]
     broken = next((row for row in rows if row.signal.measured and not math.isfinite(row.signal.measured.value)), None)
     if broken is not None:
-        message = f"from layer {broken.name} on the signal overflows to infinity or NaN"
+        message = f"From layer {broken.name} on the signal overflows to infinity or NaN"
         return [Finding("signal-explodes", broken.name, message, {}, whole.remedy)]
     if not values:
         return []
@@ -121,7 +121,7 @@ def _signal(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         if value < start / DEPTH_TOLERANCE or value > start * DEPTH_TOLERANCE:
             fate = "vanishes" if value < start else "explodes"
             message = (
-                f"the signal {fate}: its mean square goes from {start:.3g} in layer {first.name}"
+                f"The signal {fate}: its mean square goes from {start:.3g} in layer {first.name}"
                 f" to {value:.3g} in layer {row.name}"
             )
             return [_found(f"signal-{fate}", row, message, row.signal, value / start, whole)]
@@ -130,9 +130,9 @@ def _signal(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
 
 def _found(code: str, row: LayerReport, message: str, quantity: Quantity, ratio: float, whole: WholeModel) -> Finding:
     evidence: dict[str, float | int | str] = {
-        "quantity": _quote(quantity),
-        "ratio": ratio,
-        "tolerance": DEPTH_TOLERANCE,
+        "here": _quote(quantity),
+        "factor": max(ratio, 1 / ratio) if ratio > 0 else "infinite",
+        "tolerated factor": DEPTH_TOLERANCE,
     }
     if row.chi_perpendicular is not None:
         evidence["chi_perpendicular"] = row.chi_perpendicular
@@ -153,7 +153,7 @@ def _collapse(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         if part < start / DEPTH_TOLERANCE:
             per_layer = (start / part) ** (1 / place) if part > 0 else math.inf
             message = (
-                f"from layer {row.name} on outputs hardly depend on the input: the spread is {part:.2g} of the signal"
+                f"From layer {row.name} on outputs hardly depend on the input: the spread is {part:.2g} of the signal"
                 f" ({start:.2g} in layer {parts[0][0].name}), {per_layer:.2g}x less in each layer"
             )
             return [_found("inputs-collapse", row, message, row.spread, part / start, whole)]
@@ -171,7 +171,7 @@ def _gradient(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         if ratio < 1 / DEPTH_TOLERANCE or ratio > DEPTH_TOLERANCE:
             fate = "vanishes" if ratio < 1 else "explodes"
             message = (
-                f"the gradient {fate} on its way back: its norm is {end:.3g} in layer {last.name}"
+                f"The gradient {fate} on its way back: its norm is {end:.3g} in layer {last.name}"
                 f" and {value:.3g} in layer {row.name}"
             )
             return [_found(f"gradient-{fate}", row, message, row.gradient, ratio, whole)]
@@ -193,7 +193,7 @@ def _speed(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         "tolerated": equal * SLOW_SHARE,
     }
     message = (
-        f"layers train at unequal speed: layer {row.name} carries {least:.2g} of the tangent kernel,"
+        f"Layers train at unequal speed: layer {row.name} carries {least:.2g} of the tangent kernel,"
         f" an equal share would be {equal:.2g}"
     )
     remedy = f"{whole.remedy} (its parameter groups even out the speeds)"
@@ -228,7 +228,7 @@ def _seeds(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
             if kernel < SPREAD_OVER_MEAN**2:
                 continue
             message = (
-                f"seeds differ too much: in layer {row.name} the {word} varies over seeds by {100 * value / size:.0f} %"
+                f"Seeds differ too much: in layer {row.name} the {word} varies over seeds by {100 * value / size:.0f} %"
                 " of its mean; one seed says little about the next"
             )
             evidence: dict[str, float | int | str] = {
@@ -248,7 +248,7 @@ def _rate(whole: WholeModel) -> list[Finding]:
     limit, rate = whole.stable_limit.measured or whole.stable_limit.predicted, whole.learning_rate
     if rate is None or limit is None or whole.optimizer != "sgd" or rate <= limit.value:
         return []
-    message = f"the learning rate {rate:.3g} lies above the stability limit {_number(limit)} of plain SGD on this batch"
+    message = f"The learning rate {rate:.3g} lies above the stability limit {_number(limit)} of plain SGD on this batch"
     evidence: dict[str, float | int | str] = {"given": rate, "limit": _quote(whole.stable_limit)}
     return [Finding("learning-rate", "", message, evidence, f"use at most {limit.value:.2g}")]
 
@@ -263,7 +263,7 @@ def _features(whole: WholeModel) -> list[Finding]:
     if whole.scale_range**2 > DEPTH_TOLERANCE:
         small, large = whole.extremes
         message = (
-            f"input features are unscaled: the largest ({large}) is {whole.scale_range:.3g} times the smallest ({small});"
+            f"Input features are unscaled: the largest ({large}) is {whole.scale_range:.3g} times the smallest ({small});"
             " the first layer sees and learns only the largest"
         )
         evidence = {"ratio of mean squares": whole.scale_range**2, "tolerated": DEPTH_TOLERANCE}
@@ -277,7 +277,7 @@ def _output(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         chance = math.log(whole.classes)
         if whole.loss <= 2 * chance:  # twice the loss of knowing nothing: confidently wrong before it starts
             return []
-        message = f"the outputs are too large: the initial loss is {whole.loss:.3g}, guessing gives {chance:.3g}"
+        message = f"The outputs are too large: the initial loss is {whole.loss:.3g}, guessing gives {chance:.3g}"
         evidence: dict[str, float | int | str] = {"loss": whole.loss, "ln(classes)": chance, "tolerated": 2 * chance}
         return [Finding("output-scale", layer, message, evidence, whole.remedy)]
     if not whole.target_square or whole.outputs_square <= 0:
@@ -286,7 +286,7 @@ def _output(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
     if 1 / DEPTH_TOLERANCE <= ratio <= DEPTH_TOLERANCE:
         return []
     message = (
-        f"outputs and targets differ in scale: rms {math.sqrt(whole.outputs_square):.3g}"
+        f"Outputs and targets differ in scale: rms {math.sqrt(whole.outputs_square):.3g}"
         f" against {math.sqrt(whole.target_square):.3g}"
     )
     evidence = {"ratio of mean squares": ratio, "tolerated": DEPTH_TOLERANCE}
@@ -299,7 +299,7 @@ def _activations(whole: WholeModel) -> list[Finding]:
         Finding(
             "no-critical-point",
             "",
-            f"the activation {name} has no critical point: {reason}",
+            f"The activation {name} has no critical point: {reason}",
             {"activation": name},
             "keep it shallow, or use an activation with one (tanh, relu, gelu); see docs/findings.md",
             "note",

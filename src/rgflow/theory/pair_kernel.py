@@ -1,9 +1,10 @@
 """The kernel of a pair of inputs in coordinates that stay exact when the two inputs nearly coincide.
 
 State of a pair: K_aa, K_bb and the distance D = (K_aa + K_bb) / 2 - K_ab, each carried with relative precision.
-Whitened basis: with d = z_a - z_b, d = r_dd u and z_a = r_ad u + r_aa v for independent standard normals (u, v).
-A change of the kernel in this basis is a symmetric 2 x 2 matrix E, stored as (E_uu, E_uv, E_vv): it is of order
-1/sqrt(width) at every distance, so that covariances of fluctuations are well conditioned down to D = 1e-20 K.
+Whitened basis (that of `numerics.pairs`): z_a = a (c v + s u), z_b = b (c v - s u), with a, b the standard deviations and
+(u, v) independent standard normals. A change of the kernel in this basis is a symmetric 2 x 2 matrix E, stored as
+(E_uu, E_uv, E_vv): it is of order 1/sqrt(width) at every distance, so that covariances of fluctuations are well
+conditioned down to D = 1e-20 K.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["PairKernel"]
+from rgflow.numerics.pairs import pair_root
 
-PARALLEL = 1e-7  # sqrt of rounding: below it the two inputs are parallel and the second whitened direction is empty
+__all__ = ["PairKernel", "Whitening"]
+
+PARALLEL = 1e-7  # sqrt of rounding: below it the two inputs are parallel and one whitened direction is empty
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """The whitened basis of P pairs: deviations `a`, `b`, their `gap` a - b, `sine` and `cosine`, each (P,)."""
+
+    a: Tensor
+    b: Tensor
+    gap: Tensor
+    sine: Tensor
+    cosine: Tensor
+
+    def coordinates(self, second: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (u, v) (P, G) of a point with z_b = `second` and z_a - z_b = `difference`."""
+        a, b, gap, sine, cosine = (t.unsqueeze(1) for t in (self.a, self.b, self.gap, self.sine, self.cosine))
+        to_a, to_b = (difference + second) / a, second / b
+        apart = difference / a - second * gap / (a * b)  # z_a / a - z_b / b without cancellation
+        return apart / (2 * sine), (to_a + to_b) / (2 * cosine)
 
 
 @dataclass(frozen=True)
@@ -24,26 +45,23 @@ class PairKernel:
     second: Tensor
     distance: Tensor
 
-    @property
-    def covariance(self) -> Tensor:
-        """Cov(z_a, z_a - z_b) = K_aa - K_ab."""
-        return (self.first - self.second) / 2 + self.distance
-
-    def root(self) -> Tensor:
-        """Return (P, 3): r_dd, r_ad, r_aa of the whitened basis."""
-        difference = (2 * self.distance).sqrt()
-        mixed = self.covariance / difference
-        own = (self.first - mixed**2).clamp_min(0).sqrt()
-        return torch.stack([difference, mixed, torch.maximum(own, PARALLEL * self.first.sqrt())], dim=1)
+    def whitening(self) -> Whitening:
+        """Return the whitened basis, its directions kept away from zero length."""
+        root = pair_root(self.first, self.second, self.distance)
+        sine, cosine = root.sine.clamp_min(PARALLEL), root.cosine.clamp_min(PARALLEL)
+        # A distance that is small but known keeps its digits; only an exactly empty direction is replaced.
+        sine = torch.where(root.sine > 0, root.sine, sine)
+        return Whitening(root.deviation_a, root.deviation_b, root.gap, sine, cosine)
 
     def unwhiten(self) -> Tensor:
         """Return (P, 3, 3): the linear map from (E_uu, E_uv, E_vv) to changes of (K_aa, K_bb, D)."""
-        difference, mixed, own = self.root().unbind(1)
-        zero = torch.zeros_like(difference)
-        first = torch.stack([mixed**2, 2 * mixed * own, own**2], dim=1)
-        cross = torch.stack([difference * mixed, difference * own, zero], dim=1)  # Cov(z_a, d)
-        square = torch.stack([difference**2, zero, zero], dim=1)  # Var d
-        return torch.stack([first, first - 2 * cross + square, square / 2], dim=1)
+        w = self.whitening()
+        uu, uv, vv = w.sine**2, w.sine * w.cosine, w.cosine**2
+        first = torch.stack([w.a**2 * uu, 2 * w.a**2 * uv, w.a**2 * vv], dim=1)
+        second = torch.stack([w.b**2 * uu, -2 * w.b**2 * uv, w.b**2 * vv], dim=1)
+        total = w.a + w.b
+        distance = torch.stack([total**2 * uu / 2, w.gap * total * uv, w.gap**2 * vv / 2], dim=1)
+        return torch.stack([first, second, distance], dim=1)
 
     def shifted(self, variance: float) -> "PairKernel":
         """Return the kernel with `variance` added to every entry; the distance does not change."""
