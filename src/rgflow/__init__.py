@@ -4,13 +4,4 @@ import lazy_loader as _lazy
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = _lazy.attach(
-    __name__,
-    submodules=["ensembles", "theory"],
-    submod_attrs={
-        "numerics.activations": ["Activation", "activation"],
-        "records": ["MLP", "Comparison", "Dataset", "Estimate", "Finding", "LayerReport"],
-        "report": ["CheckReport"],
-        "studies": ["Tuned", "check", "tune", "verify"],
-    },
-)
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

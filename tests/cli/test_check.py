@@ -13,7 +13,7 @@ import rgflow
 from rgflow.cli import main
 from tests.tolerances import SINGLE
 
-NETWORKS = ["--networks", "4", "--batch", "32"]
+NETWORKS = ["--networks", "4", "--batch", "8"]
 MODELS = """
 import torch
 from torch import nn
@@ -23,7 +23,7 @@ def talking():
     return nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
 
 def deep():
-    layers = [module for _ in range(10) for module in (nn.Linear(16, 16), nn.Tanh())]
+    layers = [module for _ in range(12) for module in (nn.Linear(16, 16), nn.Tanh())]
     return nn.Sequential(nn.Linear(4, 16), nn.Tanh(), *layers, nn.Linear(16, 3))
 """
 

@@ -36,7 +36,7 @@ def test_written_weights_are_loaded_by_plain_pytorch_and_have_the_variances_of_t
     assert len(wanted) == len(maps)
     # 32 x 32 independent weights: the relative standard error of their variance is sqrt(2 / 1024) = 4.4 % at most
     for module, variance in list(zip(maps, wanted, strict=True))[1:-1]:
-        found = float(module.weight.double().var()) * module.in_features
+        found = float(module.weight.detach().double().var()) * module.in_features
         assert found == pytest.approx(variance, rel=5.2 * 0.0442)
 
 

@@ -29,7 +29,6 @@ STATIC = {
     "html nowhere": (["check", MODEL, "--data", DATA, "--html", "no/such/place/r.html"], "no/such/place"),
     "html a folder": (["check", MODEL, "--data", DATA, "--html", "."], "folder"),
     "html empty": (["check", MODEL, "--data", DATA, "--html", ""], "--html is empty"),
-    "html a device": (["check", MODEL, "--data", DATA, "--html", os.devnull], "not an ordinary file"),
     "json nowhere": (["check", MODEL, "--data", DATA, "--json", "no/such/place/r.json"], "no/such/place"),
     "both to one file": (["check", MODEL, "--data", DATA, "--json", "r", "--html", "./r"], "two outputs"),
     "tune: one network": (["tune", MODEL, "--data", DATA, "--verify", "--networks", "1"], "--networks is 1"),
@@ -99,6 +98,17 @@ def raising(): raise RuntimeError("out of ideas")
 def test_a_factory_that_gives_no_model_is_refused(verb, factory, said, capsys, tmp_path):
     (tmp_path / "models.py").write_text(FACTORIES)
     assert said in refused([verb, f"{tmp_path / 'models.py'}:{factory}", "--data", DATA], capsys)
+
+
+@pytest.mark.parametrize("words", [["check", "--html"], ["check", "--json"], ["tune", "--write"], ["tune", "--json"]])
+def test_a_pipe_or_device_is_refused_and_not_replaced(words, capsys, tmp_path):
+    # a pipe of our own stands for all of them: were the check to fail, no device of the machine would be lost
+    os.mkfifo(tmp_path / "pipe")
+    verb, option = words
+    assert "not an ordinary file" in refused(
+        [verb, "none.py:f", "--data", DATA, option, str(tmp_path / "pipe")], capsys
+    )
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
 def test_a_write_protected_file_is_refused(capsys, tmp_path, monkeypatch):

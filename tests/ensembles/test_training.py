@@ -50,7 +50,7 @@ class Branching(nn.Sequential):
     """The same network with a Python branch on its data, which cannot be vectorised."""
 
     def forward(self, x):
-        return super().forward(x if float(x.sum()) > -1e9 else x)
+        return super().forward(x) if float(x.sum().abs()) < 1e9 else x
 
 
 def by_hand(module: nn.Module, plan: TrainingPlan, rate: float, *, seed: int, multipliers=None) -> float:

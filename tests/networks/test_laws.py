@@ -116,6 +116,17 @@ def test_moments_of_shifted_skewed_entries_are_those_computed_directly(networks)
         assert law.variance.error == pytest.approx(float(squares.mean(1).std()) / networks**0.5, rel=1e-10)
 
 
+def test_a_few_draws_of_one_entry_that_agree_by_chance_are_no_mean():
+    draws = []
+    for value in (-0.022, 0.065, 0.113, -0.023, 0.084, 0.007, 0.025, 0.067, 0.099, 0.056, 0.121, 0.099):
+        layer = nn.Linear(1, 1, bias=False)
+        layer.weight.data.fill_(value)
+        draws.append(layer)
+    law = initial_laws(draws)[0]
+    # Twelve values of modulus r at most deviate from 0 by sqrt(12) errors, whatever their signs.
+    assert law.mean_z < 12**0.5 < law.mean.value / law.mean.error
+
+
 def test_orthogonal_weights_are_found_and_random_ones_are_not():
     def build(orthogonal: bool):
         layer = nn.Sequential(nn.Linear(12, 30), nn.Linear(30, 12), nn.Conv2d(4, 8, 3))

@@ -94,11 +94,11 @@ def test_a_tied_head_is_a_row_that_shares_the_embedding():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_measuring_and_forecasting_name_the_same_rows(name):
-    x, y = digits()
+    x, y = digits(2)
     torch.manual_seed(0)
     draws = [MODELS[name]() for _ in range(3)]
     measured = measure_ensemble(draws, x, y, loss=F.cross_entropy)
-    forecast = forecast_rows(draws, x, y, loss=F.cross_entropy, seeds=1)
+    forecast = forecast_rows(draws, x, y, loss=F.cross_entropy, seeds=1, time_budget=600.0)
     assert [row.name for row in measured.rows] == [row.name for row in forecast.rows]
     assert not measured.error
     assert not forecast.error

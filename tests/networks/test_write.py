@@ -43,11 +43,11 @@ def test_everything_unplanned_stays_bit_for_bit():
 def test_the_given_module_and_the_global_random_states_stay_as_found():
     model = network()
     before = {name: p.clone() for name, p in model.named_parameters()}
-    states = (random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state())
+    states = (random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state())  # noqa: NPY002
     redrawn(model, [Redraw("0.weight", 0.04)], seed=3)
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
     assert random.getstate() == states[0]
-    assert np.array_equal(np.random.get_state()[1], states[1])
+    assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), states[2])
 
 
@@ -91,7 +91,7 @@ def test_groups_without_a_rate_leave_the_rate_to_the_optimizer():
 
 
 def test_bad_plans_are_refused():
-    with pytest.raises(ModelError, match="9.weight"):
+    with pytest.raises(ModelError, match=r"9\.weight"):
         redraw_(network(), [Redraw("9.weight", 1.0)], seed=0)
     with pytest.raises(SettingError, match="-1"):
         redraw_(network(), [], seed=-1)

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def blobs(features: int = 20, *, classes: int = 3, scale: float = 5.0, samples: 
 
 def chain(act=nn.ReLU, depth: int = 6, *, features: int = 20, outputs: int = 3) -> nn.Sequential:
     widths = [features] + [CHANNELS] * depth
-    layers = [m for a, b in zip(widths, widths[1:], strict=False) for m in (nn.Linear(a, b), act())]
+    layers = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), act())]
     return nn.Sequential(*layers, nn.Linear(CHANNELS, outputs))
 
 
@@ -205,11 +206,11 @@ def test_an_activation_without_a_critical_point_gets_a_compromise_with_the_reaso
 def test_the_model_and_global_state_stay_as_found_and_apply_reproduces_the_tuning():
     model, data = chain().eval(), blobs()
     state = copy.deepcopy(model.state_dict())
-    states = (random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state(), torch.get_default_dtype())
+    states = (random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state(), torch.get_default_dtype())  # noqa: NPY002
     tuned = tune(model, data.inputs.numpy(), data.targets.numpy(), seed=3)
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert random.getstate() == states[0]
-    assert np.array_equal(np.random.get_state()[1], states[1])
+    assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), states[2])
     assert torch.get_default_dtype() == states[3]
     assert not tuned.model.training

@@ -1,6 +1,7 @@
 """The experiment behind a tuning: paired, fair, honest, and able to see the known fact."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def digits(samples: int | None = None) -> Dataset:
 def deep(width: int = 64, depth: int = 12):
     def build() -> nn.Module:
         sizes = [64] + [width] * depth
-        layers = [m for a, b in zip(sizes, sizes[1:], strict=False) for m in (nn.Linear(a, b), nn.ReLU())]
+        layers = [m for a, b in pairwise(sizes) for m in (nn.Linear(a, b), nn.ReLU())]
         return nn.Sequential(*layers, nn.Linear(width, 10))
 
     return build

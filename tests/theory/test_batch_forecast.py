@@ -8,8 +8,6 @@ import math
 
 import pytest
 import torch
-from theory.ensembles import explicit_batch
-from tolerances import z_limit
 
 from rgflow.numerics.activations import activation
 from rgflow.numerics.statistics import mean, standard_deviation
@@ -17,6 +15,8 @@ from rgflow.theory.batch_flow import BatchFlow, batch_flow
 from rgflow.theory.laws import LayerLaw, standard_draw
 from rgflow.theory.seed_deviation import seed_deviation
 from rgflow.theory.tangent import batch_tangent
+from theory.ensembles import explicit_batch
+from tolerances import z_limit
 
 UNIFORM = -1.2
 NETWORKS = 600
@@ -62,7 +62,15 @@ def test_means_and_deviations_agree_with_explicit_networks(case: str) -> None:
     for layer, means in enumerate(flow.means):
         for kind, value, shift, forecast_sd, sd_error, sampling, control in (
             (0, means.signal, means.signal_shift, deviation.signal, deviation.signal_error, 0, means.control_signal),
-            (1, means.spread, means.spread_shift, deviation.spread, deviation.spread_error, means.sampling, means.control_spread),
+            (
+                1,
+                means.spread,
+                means.spread_shift,
+                deviation.spread,
+                deviation.spread_error,
+                means.sampling,
+                means.control_spread,
+            ),
         ):
             cell = (layer, kind)
             gap = float(averages.value[cell]) - value * (1 + shift)

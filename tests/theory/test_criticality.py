@@ -13,7 +13,7 @@ from torch import nn
 
 from rgflow.numerics.activations import activation
 from rgflow.numerics.gaussian import moments
-from rgflow.theory.criticality import criticality
+from rgflow.theory import criticality
 
 EIGHT_DIGITS = 1e-8
 # Coefficients come from a fit at small kernels, which keeps seven digits.

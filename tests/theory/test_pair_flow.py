@@ -9,7 +9,8 @@ import torch
 
 from rgflow.numerics.activations import activation
 from rgflow.theory.first_layer import first_layer, second_state
-from rgflow.theory.laws import LayerLaw
+from rgflow.theory.input_flow import input_flow
+from rgflow.theory.laws import LayerLaw, bias_mixture
 from rgflow.theory.pair_flow import PairState, pair_flow
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "reference" / "pair_flow.json").read_text())
@@ -26,10 +27,20 @@ def flow(
     """States of layers 2..L for the first two inputs."""
     rule = activation(name)
     start = first_layer(inputs, law=laws[0], seed=3)
+    rules = [rule] * (len(laws) - 1)
+    states = input_flow(start, laws=laws, activations=rules)
+    mixtures = [bias_mixture(law, kernel=float(state.kernel.min())) for law, state in zip(laws, states, strict=True)]
     second = second_state(
-        start, first=SPAN[0], second=SPAN[1], activation=rule, width=widths[1], law=laws[1], order=order
+        start,
+        first=SPAN[0],
+        second=SPAN[1],
+        activation=rule,
+        width=widths[1],
+        law=laws[1],
+        mixtures=mixtures[:2],
+        order=order,
     )
-    return list(pair_flow(second, widths=widths, laws=laws, activations=[rule] * (len(laws) - 1), order=order))
+    return list(pair_flow(second, widths=widths, laws=laws, activations=rules, mixtures=mixtures, order=order))
 
 
 def assert_matches(state: PairState, expected: dict, *, width: int, tolerance: float, sampling: float = 0.0) -> None:

@@ -22,10 +22,7 @@ def output_path(option: str, path: str | None) -> Path | None:
         return None
     if not path.strip():
         raise OutputError(f"{option} is empty; give the name of a file")
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_dir() and not target.is_file():
-        raise OutputError(f"cannot write {path}: it is a device or pipe, not an ordinary file; give another path")
-    check_writable(target)
+    target = check_writable(path)
     if target.exists() and not os.access(target, os.W_OK):
         raise OutputError(f"cannot write {path}: the file is write-protected; give another path")
     _try(target, path=path)

@@ -44,7 +44,7 @@ class ParameterLaw:
     """The law of one parameter tensor over seeds.
 
     `variance` is the second moment of an entry; `scaled_variance` is C_W for weights and C_b for biases and others;
-    `mean_z` = mean / its standard error; `tied_to` is the first name of the same tensor, or "".
+    `mean_z` = mean / the standard error that it would have if it were 0; `tied_to` is the first name of the same tensor, or "".
     """
 
     name: str
@@ -151,7 +151,7 @@ def _law(name: str, *, draws: list[_Moments], network: nn.Module, tied_to: str) 
         variance=second,
         scaled_variance=Estimate(scale * second.value, scale * second.error, second.kind),
         mean=mean,
-        mean_z=mean.value / mean.error if mean.error > 0 else (0.0 if mean.value == 0 else math.inf),
+        mean_z=_score_of_mean(mean, second, entries=_entries(draws)),
         kurtosis=_kurtosis(draws),
         law=_named_law(draws),
         tied_to=tied_to,
@@ -172,6 +172,12 @@ def _mean(draws: list[_Moments]) -> Estimate:
     values = torch.stack([d.powers[1] + d.shift * d.powers[0] for d in draws])
     pooled = _pooled(draws)
     return _estimate(values, entry_variance=float(pooled[2] - pooled[1] ** 2), entries=_entries(draws))
+
+
+def _score_of_mean(mean: Estimate, second: Estimate, *, entries: int) -> float:
+    """The mean in standard errors; few draws of few entries may agree by chance, so those of the second moment count."""
+    error = max(mean.error, math.sqrt(second.value / max(entries, 1)))
+    return mean.value / error if error > 0 else 0.0
 
 
 def _estimate(values: Tensor, *, entry_variance: float, entries: int) -> Estimate:

@@ -2,15 +2,4 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(
-    __name__,
-    submod_attrs={
-        "architecture": ["MLP"],
-        "comparison": ["Arm", "Comparison"],
-        "dataset": ["Dataset", "Task"],
-        "estimate": ["ErrorKind", "Estimate", "Quantity"],
-        "layer": ["Finding", "LayerReport", "Severity", "Source"],
-        "measurement": ["EnsembleMeasurement", "RowForecast", "RowIdentity"],
-        "tuning": ["LayerChange"],
-    },
-)
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -46,7 +46,7 @@ class MLP:
     def __init__(
         self,
         widths: Sequence[int],
-        activation: "str | Activation | Callable" = "relu",  # noqa: F821 - shadowed by the field of the same name
+        activation: "str | Activation | Callable" = "relu",
         *,
         weight_variance: float | Sequence[float],
         bias_variance: float | Sequence[float] = 0.0,

@@ -2,7 +2,4 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(
-    __name__,
-    submod_attrs={"checking": ["check"], "tune": ["Tuned", "tune"], "verify": ["verify"]},
-)
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

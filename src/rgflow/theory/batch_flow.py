@@ -16,7 +16,7 @@ from rgflow.errors import SettingError
 from rgflow.numerics.activations import Activation
 from rgflow.theory.first_layer import FirstLayer, first_layer, pair_distance, second_state
 from rgflow.theory.input_flow import InputState, input_flow
-from rgflow.theory.laws import LayerLaw
+from rgflow.theory.laws import LayerLaw, bias_mixture
 from rgflow.theory.pair_flow import PairState, pair_flow
 from rgflow.theory.pair_surface import PairSurface, pair_surface
 
@@ -88,13 +88,21 @@ def batch_flow(
     a, b = everything
     surface = pair_surface(first=first.kernel[a], second=first.kernel[b], distance=distance, sampled=sampled)
     states = input_flow(first, laws=laws, activations=activations)
+    mixtures = [bias_mixture(law, kernel=float(state.kernel.min())) for law, state in zip(laws, states, strict=True)]
     index = everything[:, sampled]
     pairs: tuple[PairState, ...] = ()
     if len(laws) > 1:
         second = second_state(
-            first, first=index[0], second=index[1], activation=activations[0], width=widths[1], law=laws[1], order=order
+            first,
+            first=index[0],
+            second=index[1],
+            activation=activations[0],
+            width=widths[1],
+            law=laws[1],
+            mixtures=mixtures[:2],
+            order=order,
         )
-        pairs = pair_flow(second, widths=widths, laws=laws, activations=activations, order=order)
+        pairs = pair_flow(second, widths=widths, laws=laws, activations=activations, mixtures=mixtures, order=order)
     means = [_first_mean(states[0], distance, share)]
     for state, pair in zip(states[1:], pairs, strict=True):
         means.append(_layer_mean(state, pair, index=index, surface=surface, start=(distance, sampled), share=share))

@@ -6,13 +6,14 @@ moments, which are known exactly from the inputs, are exact; what remains is a s
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rgflow.numerics.activations import Activation
-from rgflow.theory.laws import LayerLaw, bias_mixture, standard_draw
+from rgflow.theory.laws import BiasMixture, LayerLaw, standard_draw
 from rgflow.theory.pair_flow import Nodes, PairState, mixture_nodes, output_features
 from rgflow.theory.pair_kernel import PairKernel
 
@@ -51,24 +52,33 @@ def pair_distance(inputs: Tensor, *, first: Tensor, second: Tensor, law: LayerLa
 
 
 def second_state(
-    layer: FirstLayer, *, first: Tensor, second: Tensor, activation: Activation, width: int, law: LayerLaw, order: int
+    layer: FirstLayer,
+    *,
+    first: Tensor,
+    second: Tensor,
+    activation: Activation,
+    width: int,
+    law: LayerLaw,
+    mixtures: Sequence[BiasMixture],
+    order: int,
 ) -> PairState:
     """Return layer 2's state on the pairs `first`, `second`: exact mean, exact covariance, no shift.
 
-    `width` = n_1, `law` that of layer 2.
+    `width` = n_1, `law` that of layer 2, `mixtures` those of the biases of layers 1 and 2.
     """
     distance = pair_distance(layer.inputs, first=first, second=second, law=layer.law)
     kernel = PairKernel(layer.kernel[first], layer.kernel[second], distance)
     if layer.neurons is None:
-        nodes = _gaussian_nodes(kernel, layer.law, activation=activation, order=order)
+        nodes = _gaussian_nodes(kernel, layer.law, mixture=mixtures[0], activation=activation, order=order)
     else:
         nodes = _virtual_nodes(layer, kernel, first=first, second=second)
-    features = output_features(activation, nodes, width=width, law=law)
+    features = output_features(activation, nodes, width=width, law=law, mixture=mixtures[1])
     return features.state(covariance=features.fresh, shift=torch.zeros_like(features.fresh[:, 0]), propagator=None)
 
 
-def _gaussian_nodes(kernel: PairKernel, law: LayerLaw, *, activation: Activation, order: int) -> Nodes:
-    mixture = bias_mixture(law, kernel=float(torch.minimum(kernel.first, kernel.second).min()))
+def _gaussian_nodes(
+    kernel: PairKernel, law: LayerLaw, *, mixture: BiasMixture, activation: Activation, order: int
+) -> Nodes:
     part = kernel.shifted(mixture.gaussian_variance - law.bias_variance)
     return mixture_nodes(part, mixture, activation=activation, order=order)
 

@@ -8,7 +8,8 @@ with He the Hermite polynomials of the whitened preactivations: no derivative of
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,10 +17,12 @@ from torch import Tensor
 from rgflow.numerics.activations import Activation
 from rgflow.numerics.gaussian import mesh_of
 from rgflow.numerics.pairs import pair_nodes
-from rgflow.theory.laws import BiasMixture, LayerLaw, bias_mixture
+from rgflow.theory.laws import BiasMixture, LayerLaw
 from rgflow.theory.pair_kernel import PairKernel
 
 __all__ = ["Nodes", "OutputFeatures", "PairState", "mixture_nodes", "output_features", "pair_flow"]
+
+NODES_AT_ONCE = 1_000_000  # quadrature nodes in one piece of work: about 200 MB of float64 temporaries
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,17 @@ class PairState:
         """The whole kernel, biases included."""
         return self.gaussian.shifted(self.discrete)
 
+    def select(self, index: Tensor) -> "PairState":
+        """Return the state of some of the pairs."""
+        parts = {name: getattr(self, name)[index] for name in _BY_PAIR}
+        propagator = None if self.propagator is None else self.propagator[index]
+        kernel = PairKernel(self.gaussian.first[index], self.gaussian.second[index], self.gaussian.distance[index])
+        return replace(self, gaussian=kernel, propagator=propagator, **parts)
+
+    def split(self, size: int) -> "list[PairState]":
+        """Return the pairs in groups of at most `size`."""
+        return [self.select(index) for index in torch.arange(len(self.slope)).split(size)]
+
     def kernel_shift(self) -> Tensor:
         """Return (P, 3): the O(1/n) shift of the means of (K_aa, K_bb, D)."""
         return torch.einsum("pij,pj->pi", self.gaussian.unwhiten(), self.shift)
@@ -56,31 +70,57 @@ class PairState:
         return jacobian @ self.covariance @ jacobian.mT
 
 
+_BY_PAIR = ("covariance", "shift", "fourth", "slope")
+
+
+def _concatenated(parts: "list[PairState]") -> PairState:
+    """Return the states of groups of pairs as one."""
+    if len(parts) == 1:
+        return parts[0]
+    kernel = PairKernel(*(torch.cat([getattr(p.gaussian, n) for p in parts]) for n in ("first", "second", "distance")))
+    fields = {name: torch.cat([getattr(part, name) for part in parts]) for name in _BY_PAIR}
+    propagators = [part.propagator for part in parts if part.propagator is not None]
+    return replace(parts[0], gaussian=kernel, propagator=torch.cat(propagators) if propagators else None, **fields)
+
+
 def pair_flow(
     second_layer: "PairState",
     *,
     widths: Sequence[int],
     laws: Sequence[LayerLaw],
     activations: Sequence[Activation],
+    mixtures: Sequence[BiasMixture],
     order: int = 12,
 ) -> tuple[PairState, ...]:
     """Return the states of layers 2..L from that of layer 2 (see `first_layer`).
 
-    Shapes: `widths` (n_0..n_L), `laws` of layers 1..L, `activations` after layers 1..L-1.
+    Shapes: `widths` (n_0..n_L), `laws` and `mixtures` (of their biases) of layers 1..L, `activations` after layers 1..L-1.
     Errors: truncation at order 1/n^2; quadrature about 1e-6 relative at `order` 12, 1e-10 at 20.
     Source: Roberts, Yaida and Hanin 2022, arXiv:2106.10165, ch. 4, here for arbitrary symmetric laws.
     """
     states = [second_layer]
     for layer in range(2, len(laws)):
-        states.append(
-            _step(states[-1], width=widths[layer], law=laws[layer], activation=activations[layer - 1], order=order)
+        activation = activations[layer - 1]
+        step = partial(
+            _step, width=widths[layer], law=laws[layer], activation=activation, mixture=mixtures[layer], order=order
         )
+        parts = states[-1].split(_affordable(states[-1], activation, order))
+        states.append(_concatenated([step(part) for part in parts]))
     return tuple(states)
 
 
-def _step(state: PairState, *, width: int, law: LayerLaw, activation: Activation, order: int) -> PairState:
+def _affordable(state: PairState, activation: Activation, order: int) -> int:
+    """Return how many pairs fit into the memory set aside; wide Gaussians on narrow features need many nodes."""
+    largest = state.select(torch.maximum(state.gaussian.first, state.gaussian.second).argmax().reshape(1))
+    nodes = mixture_nodes(largest.gaussian, state.mixture, activation=activation, order=order).u.shape[1]
+    return max(1, NODES_AT_ONCE // nodes)
+
+
+def _step(
+    state: PairState, *, width: int, law: LayerLaw, activation: Activation, mixture: BiasMixture, order: int
+) -> PairState:
     nodes = mixture_nodes(state.gaussian, state.mixture, activation=activation, order=order)
-    features = output_features(activation, nodes, width=width, law=law)
+    features = output_features(activation, nodes, width=width, law=law, mixture=mixture)
     propagator = _first_response(features, nodes)
     source = state.covariance + state.fourth / 3  # symmetric kurtosis term, one third for each pairing
     curvature = _second_response(features, nodes, source)
@@ -152,16 +192,16 @@ class OutputFeatures:
         )
 
 
-def output_features(activation: Activation, nodes: Nodes, *, width: int, law: LayerLaw) -> OutputFeatures:
-    """Return the features that neurons at `nodes` send to a layer drawn from `law`."""
+def output_features(
+    activation: Activation, nodes: Nodes, *, width: int, law: LayerLaw, mixture: BiasMixture
+) -> OutputFeatures:
+    """Return the features that `width` neurons at `nodes` send to a layer drawn from `law`, its bias as `mixture`."""
     out, other = activation.function(nodes.first), activation.function(nodes.second)
     difference = _difference(activation, nodes, out, other)
     scale, weights = law.weight_variance, nodes.weight
     square = scale * (out**2 * weights).sum(1)
     second = scale * (other**2 * weights).sum(1)
     distance = scale * (difference**2 * weights).sum(1) / 2
-    floor = float(torch.minimum(square, second).min()) + law.bias_variance
-    mixture = bias_mixture(law, kernel=max(floor, torch.finfo(torch.float64).tiny))
     kernel = PairKernel(square, second, distance).shifted(mixture.gaussian_variance)
     p, q = kernel.whitening().coordinates(other, difference)
     values = scale * torch.stack([p * p, p * q, q * q], dim=1)
