@@ -39,9 +39,27 @@ def _by_name(result):
     return {row.name: row for row in result.rows}
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Many small matrices: a second thread costs more than it gives."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("name", FORECASTS)
 def test_ordinary_models_are_forecast(name):
-    measured, forecast = compared(FORECASTS[name])
+    _assert_forecast(*compared(FORECASTS[name], seeds=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORECASTS)
+def test_ordinary_models_are_forecast_with_twice_the_networks_and_seeds(name):
+    _assert_forecast(*compared(FORECASTS[name], networks=64))
+
+
+def _assert_forecast(measured, forecast):
     forward, cells = good_share(measured, forecast)
     backward, others = good_share(measured, forecast, ("gradient_square", "backward_square"))
     assert cells >= 6
@@ -75,19 +93,17 @@ def test_a_covariance_diagonal_in_the_positions_is_caught(monkeypatch):
         same = torch.eye(positions).bool().repeat(geometry.batch, geometry.batch)
         return torch.where(same, moved, 0.0)
 
-    sound = _by_name(_forecast(PooledNet))["head"].spread
+    assert good_share(*compared(PooledNet, seeds=1))[0] >= NEEDED
     monkeypatch.setattr(emission, "correlate", diagonal)
-    measured, forecast = compared(PooledNet, seeds=1)
-    assert good_share(measured, forecast)[0] < NEEDED
-    assert _by_name(forecast)["head"].spread.value < 0.2 * sound.value
+    assert good_share(*compared(PooledNet, seeds=1))[0] < NEEDED
 
 
 def test_the_factor_route_agrees_with_the_matrix_route():
-    matrix, factor = _forecast(PooledNet, count=16), _forecast(PooledNet, count=16, location_cap=100)
+    matrix, factor = _forecast(PooledNet, count=8, seeds=1), _forecast(PooledNet, count=8, seeds=1, location_cap=100)
     for dense, sparse in zip(matrix.rows, factor.rows, strict=True):
         for name in ("signal", "spread", "gradient_square", "backward_square", "tangent_trace"):
             a, b = getattr(dense, name), getattr(sparse, name)
-            # Below the cap second moments rest on 512 samples: 4 sigma of sqrt(2 / 512) per map, three maps.
+            # Beyond the cap second moments rest on 512 samples: 4 sigma of sqrt(2 / 512) per map, three maps.
             assert b.value == pytest.approx(a.value, rel=4 * math.sqrt(3 * 2 / 512)), (dense.name, name)
 
 
@@ -113,7 +129,7 @@ def test_a_deep_chain_resolves_a_spread_of_ten_to_minus_twenty():
             nn.init.constant_(layer.bias, 0.5)
         return nn.Sequential(*layers)
 
-    measured, forecast = compared(build, networks=16)
+    measured, forecast = compared(build, networks=16, seeds=1)
     last = forecast.rows[-1]
     assert last.spread.value < 1e-20
     assert last.spread.value == pytest.approx(float(measured.spread[:, -1].mean()), rel=0.5)
@@ -184,7 +200,7 @@ def test_maps_that_mix_positions_are_limited():
             h = h + self.tokens(self.norm(h).transpose(1, 2)).transpose(1, 2)
             return self.channels(h).mean(1)[:, :10]
 
-    measured, forecast = compared(Mixing)
+    measured, forecast = compared(Mixing, seeds=1)
     rows = _by_name(forecast)
     assert (rows["tokens"].source, rows["tokens"].reason) == ("simulated", "limited: mixes positions")
     assert rows["channels"].source == "mean field"
@@ -221,7 +237,7 @@ def test_user_code_that_writes_in_place_is_forecast():
         parts = nn.ModuleList([nn.Linear(16, 24) for _ in range(4)])
         return Step(forward, parts=parts, head=nn.Linear(96, 10))
 
-    assert good_share(*compared(build))[0] >= NEEDED
+    assert good_share(*compared(build, seeds=1))[0] >= NEEDED
 
 
 def test_random_buffers_belong_to_their_own_draw():
@@ -234,7 +250,7 @@ def test_random_buffers_belong_to_their_own_draw():
         def forward(self, x):
             return self.head(torch.cos(x @ self.directions))
 
-    assert good_share(*compared(Features))[0] >= NEEDED
+    assert good_share(*compared(Features, seeds=1))[0] >= NEEDED
 
 
 def test_the_seed_decides_and_nothing_of_the_users_changes():

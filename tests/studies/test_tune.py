@@ -80,6 +80,15 @@ def test_every_hidden_layer_of_the_tuned_ensemble_carries_the_target_kernel(act,
     assert float(scores(values, kernel).abs().max()) < z_limit(values.shape[1])
 
 
+def test_a_chain_of_two_activations_hands_each_the_kernel_it_wants():
+    data = blobs()
+    acts = [nn.ReLU(), nn.GELU(), nn.GELU(), nn.Tanh(), nn.ReLU()]
+    layers = [m for act, n in zip(acts, [20] + [CHANNELS] * 4, strict=True) for m in (nn.Linear(n, CHANNELS), act)]
+    values = kernels(tune(nn.Sequential(*layers, nn.Linear(CHANNELS, 3)), data), data, networks=16)
+    for layer, kernel in enumerate([1.0, (3 + 17**0.5) / 2, (3 + 17**0.5) / 2, 1.0, 1.0, 0.15]):
+        assert abs(float(scores(values[:, layer : layer + 1], kernel))) < z_limit(6)
+
+
 def test_the_stock_network_fails_the_same_test():
     data = blobs()
     stock = Tuned(chain(), (), (), ())

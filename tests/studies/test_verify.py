@@ -59,9 +59,12 @@ def test_tuning_rescues_a_deep_relu_network_that_stock_initialisation_leaves_at_
 
 def test_arms_that_are_the_same_differ_by_exactly_nothing_in_every_pair():
     # Any break of the pairing - other draws, other minibatches, other rates - would show here.
-    result = verify(deep(32, 1), untuned, digits(300), **FAST)
+    # R^2 is continuous, so that no two networks score the same by accident.
+    x = torch.randn(100, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    data = as_dataset(x, torch.sin(x[:, :1]), task="regression")
+    result = verify(lambda: nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1)), untuned, data, **FAST)
+    assert len(set(result.stock.test)) == 3
     assert result.stock.test == result.tuned.test
-    assert len(set(result.stock.test)) > 1
     assert (result.difference.value, result.interval, result.verdict) == (0.0, (0.0, 0.0), "no benefit")
 
 

@@ -18,13 +18,16 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
 
     Raises: OutputError where the folder is missing or closed, or `path` is a folder, a device or a pipe.
     """
-    target = Path(os.path.realpath(path))
+    try:
+        target = Path(os.path.realpath(path))
+    except ValueError as error:  # a NUL character
+        raise OutputError(f"cannot write {path!r}: {error}; give another path") from error
     folder = target.parent
     if not os.path.isdir(folder):  # unlike Path.is_dir, False for a name that is too long
         raise OutputError(f"cannot write {target}: there is no folder {folder}; create it or give another path")
     if os.path.isdir(target):
         raise OutputError(f"cannot write {target}: it is a folder; give the name of a file in it")
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise OutputError(f"cannot write {target}: it is a device or pipe, not an ordinary file; give another path")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {target}: no permission to write in {folder}; give another path")
