@@ -171,6 +171,21 @@ def test_a_projection_skip_is_not_taken_for_a_branch():
     assert found["1.skip.weight"].role == "hidden"
 
 
+def test_a_projection_beside_a_batch_norm_stays():
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.skip, self.a, self.norm = nn.Linear(6, 6), nn.Linear(6, 6), nn.BatchNorm1d(6)
+
+        def forward(self, x):
+            x = functional.relu(x)
+            return self.skip(x) + self.norm(self.a(x))
+
+    use = uses(nn.Sequential(nn.Linear(6, 6), Normed(), nn.ReLU(), nn.Linear(6, 2)), vectors())["1.skip.weight"]
+    assert use.role == "other"
+    assert "norm's output" in use.reason
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -39,15 +39,6 @@ def _by_name(result):
     return {row.name: row for row in result.rows}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Many small matrices: a second thread costs more than it gives."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("name", FORECASTS)
 def test_ordinary_models_are_forecast(name):
     _assert_forecast(*compared(FORECASTS[name], seeds=1))
@@ -256,13 +247,18 @@ def test_random_buffers_belong_to_their_own_draw():
 def test_the_seed_decides_and_nothing_of_the_users_changes():
     torch.manual_seed(0)
     draws = [Encoder(copies=False) for _ in range(3)]
-    kept, state = [copy.deepcopy(d.state_dict()) for d in draws], torch.get_rng_state()
+    kept, state, threads = (
+        [copy.deepcopy(d.state_dict()) for d in draws],
+        torch.get_rng_state(),
+        torch.get_num_threads(),
+    )
     x, y = digits()
     runs = [forecast_rows(draws, x, y, loss=F.cross_entropy, seeds=1, seed=seed) for seed in (0, 0, 1)]
     values = [[row.spread.value for row in run.rows] for run in runs]
     assert values[0] == values[1]
     assert values[0] != values[2]
     assert torch.equal(state, torch.get_rng_state())
+    assert torch.get_num_threads() == threads
     for draw, before in zip(draws, kept, strict=True):
         assert all(torch.equal(before[name], tensor) for name, tensor in draw.state_dict().items())
         assert all(p.grad is None for p in draw.parameters())

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 
 from rgflow.numerics.activations import activation
 from rgflow.numerics.gaussian import moments
@@ -44,6 +45,13 @@ def test_a_compromise_is_a_fixed_point_that_keeps_gradients_within_a_fifth(name)
 
 def test_an_activation_that_jumps_has_no_working_point():
     assert working_point(activation("sign")) is None
+
+
+def test_an_activation_in_other_units_starts_at_the_same_point_in_these_units():
+    tanh = working_point(activation("tanh"))
+    steep = working_point(activation(lambda z: torch.tanh(30.0 * z)))
+    assert steep.kernel * 900 == pytest.approx(tanh.kernel, rel=1e-6)
+    assert steep.weight_variance * 900 == pytest.approx(tanh.weight_variance, rel=1e-6)
 
 
 def test_a_first_layer_hands_over_the_kernel_that_the_next_activation_wants():

@@ -1,3 +1,9 @@
-from .pairing import chosen as chosen, compare as compare, edge_wins as edge_wins
-from .scores import chance_score as chance_score, sample_losses as sample_losses, score as score
-from .training import TrainedArm as TrainedArm, TrainingPlan as TrainingPlan, train_arm as train_arm
+from .pairing import chosen as chosen
+from .pairing import compare as compare
+from .pairing import edge_wins as edge_wins
+from .scores import chance_score as chance_score
+from .scores import sample_losses as sample_losses
+from .scores import score as score
+from .training import TrainedArm as TrainedArm
+from .training import TrainingPlan as TrainingPlan
+from .training import train_arm as train_arm

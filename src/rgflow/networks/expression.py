@@ -84,8 +84,8 @@ def function_name(function: Callable[..., Any]) -> str:
 def acts_pointwise(expression: Expression, like: Tensor) -> bool:
     """Return whether every output entry is one and the same function of the input entry at its place, and of it alone.
 
-    Tested exactly on random tensors of the shape of `like` (at most two samples): other entries may not matter, the
-    place may not matter, and a second evaluation must agree.
+    Tested on random tensors of the shape of `like` (at most two samples): other entries, chance and the place may not
+    matter.
     """
     generator = torch.Generator().manual_seed(0)
     shape = (min(2, like.shape[0]), *like.shape[1:]) if like.ndim else ()
@@ -95,14 +95,14 @@ def acts_pointwise(expression: Expression, like: Tensor) -> bool:
     order = torch.randperm(first.numel(), generator=generator)
     third = first.flatten()[order].view(shape)
     try:
-        values = [expression(first), expression(first), expression(second), expression(third)]
+        values = [expression(first), expression(second), expression(third)]
     except Exception:
         return False
     if any(not isinstance(v, Tensor) or v.shape != first.shape for v in values):
         return False
-    again, other, moved = (value.double() for value in values[1:])
-    value = values[0].double()
-    same = torch.equal(value, again) and torch.equal(value[~changed], other[~changed])
+    value, other, moved = (value.double() for value in values)
+    # Chance would show here too.
+    same = torch.equal(value[~changed], other[~changed])
     # Vectorised kernels may round the tail of an array differently, so places are compared to rounding only.
     return same and torch.allclose(value.flatten()[order].view(shape), moved, rtol=1e-9, atol=1e-12)
 

@@ -177,6 +177,8 @@ class _Reading:
 
     def _beside(self, call: MapCall, other: Value) -> str:
         """Judge a map whose output is added to another map's: the longer branch is the branch, the shorter the skip."""
+        if other.source.kind == "norm":
+            return "is added to a norm's output, which has its scale already"
         if other.source.kind != "map":
             return ""
         own, its = self._maps_behind(call.argument.lineage), self._maps_behind(other.source.ancestors)

@@ -1,8 +1,8 @@
 """Forecast every row of any module at leading order in 1/width, by mean-field replicas of the user's own forward.
 
 What is forecast is the mean over initialisations. Convention: an error is one number per estimate, kind "truncation":
-the seed-to-seed error of the forecast and the neglected orders, combined. Source of the method: docs/architectures.md;
-the covariance rules are those of Poole et al. 2016, arXiv:1606.05340, and Yang 2019, arXiv:1902.04760.
+the seed-to-seed error of the forecast and the neglected orders, combined. Sources: Poole et al. 2016,
+arXiv:1606.05340; Yang 2019, arXiv:1902.04760, whose Gaussian limit of any architecture the replicas sample.
 """
 
 import math
@@ -74,7 +74,7 @@ def forecast_rows(
     if not draws or seeds < 1:
         raise SettingError(f"{len(draws)} draws and {seeds} seeds were given; a forecast needs at least 1 of each")
     deadline = time.monotonic() + time_budget
-    with double_precision(seed=seed):
+    with double_precision(draws[0], seed=seed):
         try:
             modules = [private_copy(draw, inputs) for draw in draws]
         except Exception as error:

@@ -35,7 +35,7 @@ def measure_ensemble(
     """
     runs = []
     for index, draw in enumerate(draws):
-        with double_precision(seed=seed + index):
+        with double_precision(draw, seed=seed + index):
             runs.append(_measure_one(draw, inputs, targets, loss=loss))
     if not runs:
         raise SettingError("no networks were drawn to measure; at least 1 is needed")

@@ -9,7 +9,7 @@ from rgflow.records import Dataset
 __all__ = ["BatchChoice", "fitting_batch"]
 
 CHAIN_BATCH = 256  # inputs for the analytic theory, whose cost hardly grows with them
-LOCATIONS = 512  # inputs times positions for mean-field replicas, whose cost is cubic in them
+LOCATIONS = 256  # inputs times positions for mean-field replicas, whose cost is cubic in them
 FEWEST = 8  # inputs below which a spread means little
 
 

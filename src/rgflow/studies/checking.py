@@ -81,6 +81,8 @@ def check(
         clock.enter("drawing networks", 0.02)
         draws = draw_networks(factory, networks=networks, seed=seed, example=data.inputs[:2])
         choice = fitting_batch(draws, data, size=batch, seed=seed)
+        if isinstance(choice.structure, Chain):
+            torch.set_num_threads(1)  # tensors of a chain are small: threads wait for each other longer than they work
         task = task_of(choice.batch, output_shape=choice.trial.output_shape)
         clock.enter("measuring", 0.1)
         on_device = (draw.to(device) for draw in draws)

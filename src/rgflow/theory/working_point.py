@@ -5,12 +5,13 @@ fixed point K' = K with C_b >= 0 and chi_perpendicular = 1, or else with the lea
 chi_perpendicular.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from rgflow.numerics.activations import Activation
-from rgflow.numerics.criticality import criticality
+from rgflow.numerics.criticality import Criticality, criticality
 from rgflow.numerics.gaussian import moments
 
 __all__ = ["WorkingPoint", "working_point"]
@@ -43,8 +44,8 @@ class WorkingPoint:
 def working_point(activation: Activation) -> WorkingPoint | None:
     """Return the point at which to start networks of this activation, None if gradients are 0 or infinite everywhere.
 
-    The kernel is K* where it is isolated (half-stable) and 1 where every kernel is near critical or the flow to K* = 0
-    is a power of depth (scale-invariant, vanishing). An unstable K* = 0 is no place to start: a compromise is given.
+    The kernel is K* where it is isolated (half-stable), 1 where every kernel is critical (scale-invariant), and at most 1
+    where the flow to K* = 0 is a power of depth (vanishing). An unstable K* = 0 is no place to start: a compromise is given.
     Source: Roberts, Yaida and Hanin 2022, arXiv:2106.10165, ch. 5; the compromise is our own.
     """
     found = criticality(activation)
@@ -52,15 +53,27 @@ def working_point(activation: Activation) -> WorkingPoint | None:
         return _edge(activation, found.compromise, reason=found.reason)
     if found.weight_variance is None or found.bias_variance is None or found.kind == "unstable":
         return _least_penalty(activation, reason=found.reason)
-    kernel = found.kernel if found.kind == "half-stable" and found.kernel else 1.0
     return _point(
         activation,
-        kernel=kernel,
+        kernel=_start(found),
         weight_variance=found.weight_variance,
         bias_variance=found.bias_variance,
         critical=True,
         reason=f"critical ({found.kind})",
     )
+
+
+def _start(found: Criticality) -> float:
+    """Return the first layer's kernel: K*, or at most 1 and at most where the fall towards K* = 0 is of order one.
+
+    K' = K - |a| K^(1+s) halves the kernel in a few layers beyond (2 / |a|)^(1/s), which is 1 for tanh and erf; the
+    bound makes s(c z) behave as s(z) in units of 1 / c.
+    """
+    if found.kind == "half-stable" and found.kernel:
+        return found.kernel
+    if found.kind != "vanishing" or not found.coefficient or not found.exponent or math.isinf(found.exponent):
+        return 1.0
+    return min(1.0, (2.0 / abs(found.coefficient)) ** (1.0 / found.exponent))
 
 
 def _edge(activation: Activation, variances: tuple[float, float], *, reason: str) -> WorkingPoint:
