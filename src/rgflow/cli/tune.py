@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rgflow.cli.tune_report import TuneReport
     from rgflow.networks.factories import Factory
     from rgflow.records import Comparison, Dataset
-    from rgflow.studies.tune import Tuned
+    from rgflow.studies.tuning import Tuned
 
 __all__ = ["tune"]
 
@@ -115,7 +115,7 @@ def _report(request: _Request, *, rates: tuple[float, ...] | None) -> "TuneRepor
     from rgflow.networks.factories import load_factory
 
     factory, data = load_factory(request.model), load(request.data, target=request.target)
-    from rgflow.studies.tune import tune as tune_study  # after what the user may have mistyped: it takes seconds
+    from rgflow.studies.tuning import tune as tune_study  # after what the user may have mistyped: it takes seconds
 
     tuning = partial(tune_study, learning_rates=request.learning_rates)
     tuned = tuning(factory, data, optimizer=request.optimizer, seed=request.seed)
@@ -132,7 +132,7 @@ def _proof(
     rates: tuple[float, ...] | None,
 ) -> "Comparison":
     """Return the paired experiment; it tunes on the training part alone, so that the test part stays unseen."""
-    from rgflow.studies.verify import verify as verify_study
+    from rgflow.studies.verifying import verify as verify_study
 
     given = {} if request.steps is None else {"steps": request.steps}
     with progress_bar(quiet=request.quiet) as progress:

@@ -12,7 +12,7 @@ from rgflow import __version__
 from rgflow.records.comparison import Comparison
 
 if TYPE_CHECKING:
-    from rgflow.studies.tune import Tuned
+    from rgflow.studies.tuning import Tuned
 
 __all__ = ["TuneReport"]
 

@@ -1,3 +1,3 @@
 from .checking import check as check
-from .tune import Tuned as Tuned, tune as tune
-from .verify import verify as verify
+from .tuning import Tuned as Tuned, tune as tune
+from .verifying import verify as verify

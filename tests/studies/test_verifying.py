@@ -11,8 +11,8 @@ from rgflow.datasets.arrays import as_dataset
 from rgflow.errors import DataError, ModelError, SettingError
 from rgflow.records import Dataset
 from rgflow.report.comparison import comparison_table
-from rgflow.studies.tune import tune
-from rgflow.studies.verify import verify
+from rgflow.studies.tuning import tune
+from rgflow.studies.verifying import verify
 
 
 def digits(samples: int | None = None) -> Dataset:

@@ -20,7 +20,7 @@ from rgflow.networks.factories import Factory, as_factory
 from rgflow.networks.redraw import draw_networks
 from rgflow.networks.write import redrawn
 from rgflow.records.comparison import Comparison
-from rgflow.studies.tune import Tuned
+from rgflow.studies.tuning import Tuned
 
 __all__ = ["verify"]
 

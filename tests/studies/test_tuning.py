@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from rgflow.errors import ModelError, SettingError
 from rgflow.records import Dataset
-from rgflow.studies.tune import Tuned, tune
+from rgflow.studies.tuning import Tuned, tune
 from tests.tolerances import z_limit
 
 CHANNELS = 128
