@@ -1,5 +1,6 @@
 """`rgflow tune MODEL --data DATA`: the same network with critical initialisation, as a diff, a file, and a proof."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rgflow.studies.tuning import Tuned
 
 __all__ = ["tune"]
+
+_PIPE_WIDTH = 120  # columns where no terminal says otherwise, as for `check`
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _report(request: _Request, *, rates: tuple[float, ...] | None) -> "TuneRepor
     tuning = partial(tune_study, learning_rates=request.learning_rates)
     tuned = tuning(factory, data, optimizer=request.optimizer, seed=request.seed)
     comparison = _proof(request, factory=factory, tuning=tuning, data=data, rates=rates) if request.verify else None
-    return TuneReport(request.model, data.name, request.optimizer, request.seed, tuned, comparison)
+    return TuneReport(request.model, data, request.optimizer, request.seed, tuned, comparison)
 
 
 def _proof(
@@ -144,7 +147,7 @@ def _proof(
             rates=rates,
             optimizer=request.optimizer,
             seed=request.seed,
-            progress=None if progress is None else partial(progress, "training stock and tuned networks"),
+            progress=progress,
             **given,
         )
 
@@ -159,12 +162,21 @@ def _write(report: "TuneReport", *, plan: _Plan) -> None:
 
 
 def _print(report: "TuneReport", *, request: _Request) -> None:
+    from rgflow.report.spelling import Spelling
+
     if request.json == "-":
         print(report.to_json())
     elif not request.quiet:
-        print(report.table())
-        print(
-            "dry run: nothing written; save with --write FILE.pt"
-            if request.write is None
-            else f"written: {request.write}"
-        )
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
+        spell = Spelling(getattr(sys.stdout, "encoding", None) or "utf-8")
+        for line in (*report.table(width).splitlines(), "", *_last_words(request)):
+            print(spell(line))
+
+
+def _last_words(request: _Request) -> list[str]:
+    """Return what was written or not, and what a reader may want next."""
+    proof = [] if request.verify else ["proof by experiment, stock against tuned networks: add --verify"]
+    if request.write is None:
+        return ["dry run: no weights written; save them with --write FILE.pt", *proof]
+    written = f"written: {request.write}; in PyTorch: model.load_state_dict(torch.load({request.write!r}))"
+    return [written, *proof]

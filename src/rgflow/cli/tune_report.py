@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rgflow import __version__
 from rgflow.records.comparison import Comparison
+from rgflow.records.dataset import Dataset
+from rgflow.report.comparison import comparison_table
 
 if TYPE_CHECKING:
     from rgflow.studies.tuning import Tuned
@@ -22,44 +24,37 @@ class TuneReport:
     """The tuning of one model on one data set; `comparison` is None where no proof was asked for."""
 
     model: str
-    data: str
+    data: Dataset
     optimizer: str
     seed: int
     tuned: "Tuned"
     comparison: Comparison | None
 
-    def table(self) -> str:
-        """Return the diff, and the comparison with its confidence interval, as text."""
-        proof = "" if self.comparison is None else f"\n\n{_proof(self.comparison)}"
-        return self.tuned.table().rstrip("\n") + proof
+    def table(self, width: int = 120) -> str:
+        """Return the diff, and the comparison with its confidence interval, as text of at most `width` columns."""
+        shape = " x ".join(map(str, self.data.inputs.shape))
+        head = [
+            f"model  {self.model}",
+            f"data   {self.data.name} {shape}, {self.data.task}   optimizer {self.optimizer}   seed {self.seed}",
+            "",
+        ]
+        proof = [] if self.comparison is None else ["", comparison_table(self.comparison, width=width)]
+        return "\n".join([*head, self.tuned.table(width), *proof]).rstrip("\n")
 
     def to_json(self) -> str:
-        """Return the diff and the comparison as JSON."""
+        """Return the diff and the comparison (sweeps, difference, interval, verdict, notes) as JSON."""
         document = {
             "schema": "rgflow.tune/1",
             "version": __version__,
             "seed": self.seed,
             "model": {"name": self.model},
-            "data": {"name": self.data},
+            "data": {"name": self.data.name, "shape": list(self.data.inputs.shape), "task": self.data.task},
             "optimizer": self.optimizer,
             "changes": [asdict(change) for change in self.tuned.changes],
             "notes": list(self.tuned.notes),
             "comparison": None if self.comparison is None else asdict(self.comparison),
         }
         return json.dumps(_finite(document), indent=2, allow_nan=False)
-
-
-def _proof(comparison: Comparison) -> str:
-    low, high = comparison.interval
-    head = (
-        f"proof  {comparison.networks} stock against {comparison.networks} tuned networks, {comparison.steps} steps, "
-    )
-    lines = [head + f"learning rate chosen on a validation split, seed {comparison.seed}"]
-    for arm in (comparison.stock, comparison.tuned):
-        score = f"test {comparison.metric} {arm.mean.value:.4f} +- {arm.mean.error:.4f}"
-        lines.append(f"       {arm.name:<6} {score} at rate {arm.chosen_rate:g}")
-    difference = f"tuned - stock = {comparison.difference.value:+.4f}, 95 % interval [{low:+.4f}, {high:+.4f}]"
-    return "\n".join([*lines, f"       {difference}: {comparison.verdict}"])
 
 
 def _finite(value: Any) -> Any:

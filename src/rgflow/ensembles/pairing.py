@@ -42,9 +42,21 @@ def edge_wins(arm: TrainedArm) -> int:
 
 
 def compare(
-    stock: TrainedArm, tuned: TrainedArm, *, rates: Sequence[float], metric: str, steps: int, seed: int
+    stock: TrainedArm,
+    tuned: TrainedArm,
+    *,
+    rates: Sequence[float],
+    metric: str,
+    optimizer: str,
+    chance: float,
+    steps: int,
+    seed: int,
+    notes: Sequence[str] = (),
 ) -> Comparison:
-    """Return the paired comparison of two arms whose rows belong to the same network seeds and minibatch orders."""
+    """Return the paired comparison of two arms whose rows belong to the same network seeds and minibatch orders.
+
+    `chance` is the test score without learning; `notes` come before those that the sweeps themselves give rise to.
+    """
     arms = [_arm(name, arm, rates) for name, arm in (("stock", stock), ("tuned", tuned))]
     scores = [torch.tensor(arm.test, dtype=torch.float64) for arm in arms]
     difference = _paired(scores[1] - scores[0])
@@ -53,14 +65,17 @@ def compare(
     verdict = "tuned is better" if interval[0] > 0 else "stock is better" if interval[1] < 0 else "no benefit"
     return Comparison(
         metric=metric,
+        optimizer=optimizer,
         stock=arms[0],
         tuned=arms[1],
         difference=difference,
         interval=interval,
         verdict=verdict,
+        chance=chance,
         networks=len(scores[0]),
         steps=steps,
         seed=seed,
+        notes=(*notes, *(note for arm in arms for note in _limits(arm, chance=chance))),
     )
 
 
@@ -71,10 +86,27 @@ def _arm(name: str, arm: TrainedArm, rates: Sequence[float]) -> Arm:
         name=name,
         rates=tuple(rates),
         validation=tuple(arm.validation.mean(0).tolist()),
+        failed=tuple(arm.failed.sum(0).tolist()),
         chosen_rate=rates[best],
         test=tuple(scores.tolist()),
         mean=_paired(scores),
     )
+
+
+def _limits(arm: Arm, *, chance: float) -> list[str]:
+    """Return what a reader must know before trusting this arm's chosen rate."""
+    lost, notes = arm.failed[arm.rates.index(arm.chosen_rate)], []
+    if lost:
+        notes.append(f"{lost} of {len(arm.test)} {arm.name} networks diverge at the chosen rate and score chance")
+    # Two standard errors, as for the edges of the sweep; a rate chosen among scores at chance means nothing.
+    if arm.mean.value - chance <= 2.0 * arm.mean.error:
+        notes.append(f"{arm.name} networks stay at chance ({chance:.3f}) at every rate of the sweep")
+    elif len(arm.rates) > 1 and arm.chosen_rate in (arm.rates[0], arm.rates[-1]):
+        side = "lowest" if arm.chosen_rate == arm.rates[0] else "highest"
+        notes.append(
+            f"the best rate of the {arm.name} networks is the {side} of the sweep: a better one may lie outside"
+        )
+    return notes
 
 
 def _paired(values: Tensor) -> Estimate:

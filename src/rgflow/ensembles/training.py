@@ -5,7 +5,8 @@ model's Python does not allow it; both give the same result. Score conventions a
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -25,6 +26,9 @@ Optimizer = Literal["sgd", "adam", "adamw"]
 _STACKED_NUMBERS = 2**25
 # PyTorch's own default for AdamW (torch.optim.AdamW, weight_decay).
 _ADAMW_DECAY = 0.01
+# Up to this many numbers in a network's largest tensor a second thread costs more than it gives: on two busy cores
+# a step took 3.7 times as long with 64 x 64 weights, 2.1 times with 256 x 256, 3.3 times with 1024 x 1024.
+_ONE_THREAD_NUMBERS = 2**20
 # Diverged groups are given up at the next multiple of this many steps; it changes the time taken, not the result.
 _CHECK_EVERY = 50
 
@@ -74,31 +78,58 @@ def train_arm(
 
     `seeds[i]` fixes the minibatch order of network i: equal seeds give equal minibatches at every rate and in every
     arm. `multipliers` scales the rate of the parameters it names. The modules themselves are not changed; the global
-    random state neither. `progress` is called with the number of member-steps done since the last call.
+    random state and torch's thread count neither (small networks are trained on one thread). `progress` is called with the number of member-steps done since the last call.
     Raises: DataError without targets; SettingError if the numbers of modules and seeds differ.
     """
     if train.targets is None:
         raise DataError(f"{train.name} has no targets; training needs them")
     if len(modules) != len(seeds) or not modules:
         raise SettingError(f"{len(modules)} networks were given with {len(seeds)} seeds; one seed for each is needed")
-    members = [(network, rate) for network in range(len(modules)) for rate in range(len(plan.rates))]
-    scores = torch.full((2, len(modules), len(plan.rates)), torch.nan, dtype=torch.float64)
     parts = [_on_device_of(modules[0], part) for part in (train, validation, test)]
-    for group in _groups(members, modules[0]):
-        stack = _Stack(
-            [modules[network] for network, _ in group],
-            rates=[plan.rates[rate] for _, rate in group],
-            multipliers=multipliers or {},
-            sample=parts[0].inputs[:2],
-        )
-        orders = _minibatches(len(train.inputs), plan=plan, seeds=[seeds[network] for network, _ in group])
-        values = _trained_scores(stack, plan=plan, parts=parts, orders=orders, progress=progress)
-        for which, (network, rate) in enumerate(group):
-            scores[:, network, rate] = values[:, which]
+    with _fitting_threads(modules[0]):
+        scores = _scores(modules, plan, parts=parts, seeds=seeds, multipliers=multipliers or {}, progress=progress)
     failed = scores.isnan().any(0)
     chances = [chance_score(train, part) for part in (validation, test)]
     lost = [torch.where(failed, chance, values) for chance, values in zip(chances, scores, strict=True)]
     return TrainedArm(validation=lost[0], test=lost[1], failed=failed)
+
+
+def _scores(
+    modules: Sequence[nn.Module],
+    plan: TrainingPlan,
+    *,
+    parts: Sequence[Dataset],
+    seeds: Sequence[int],
+    multipliers: Mapping[str, float],
+    progress: Callable[[int], None] | None,
+) -> Tensor:
+    """Return validation and test scores (2, networks, rates), NaN for members that diverged."""
+    members = [(network, rate) for network in range(len(modules)) for rate in range(len(plan.rates))]
+    scores = torch.full((2, len(modules), len(plan.rates)), torch.nan, dtype=torch.float64)
+    for group in _groups(members, modules[0]):
+        stack = _Stack(
+            [modules[network] for network, _ in group],
+            rates=[plan.rates[rate] for _, rate in group],
+            multipliers=multipliers,
+            sample=parts[0].inputs[:2],
+        )
+        orders = _minibatches(len(parts[0].inputs), plan=plan, seeds=[seeds[network] for network, _ in group])
+        values = _trained_scores(stack, plan=plan, parts=parts, orders=orders, progress=progress)
+        for which, (network, rate) in enumerate(group):
+            scores[:, network, rate] = values[:, which]
+    return scores
+
+
+@contextmanager
+def _fitting_threads(module: nn.Module) -> Iterator[None]:
+    """Run torch on one thread where the network's tensors are small; the count found is put back."""
+    found = torch.get_num_threads()
+    small = max(parameter.numel() for parameter in module.parameters()) <= _ONE_THREAD_NUMBERS
+    torch.set_num_threads(1 if small else found)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(found)
 
 
 def _groups(members: list[tuple[int, int]], module: nn.Module) -> list[list[tuple[int, int]]]:

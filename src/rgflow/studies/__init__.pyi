@@ -1,3 +1,4 @@
 from .checking import check as check
-from .tuning import Tuned as Tuned, tune as tune
+from .tuning import Tuned as Tuned
+from .tuning import tune as tune
 from .verifying import verify as verify

@@ -42,6 +42,7 @@ from rgflow.theory.judgement import WholeModel, judge, row_verdicts
 __all__ = ["check"]
 
 CURVATURE_NETWORKS = 8  # explicit networks on which the top curvature is measured: a standard error of about 10 %
+NARROW = 256  # widest chain that runs on one thread
 CURVATURE_SECONDS = 6.0  # after which no further network is begun
 Progress = Callable[[str, float], None]
 
@@ -81,8 +82,8 @@ def check(
         clock.enter("drawing networks", 0.02)
         draws = draw_networks(factory, networks=networks, seed=seed, example=data.inputs[:2])
         choice = fitting_batch(draws, data, size=batch, seed=seed)
-        if isinstance(choice.structure, Chain):
-            torch.set_num_threads(1)  # tensors of a chain are small: threads wait for each other longer than they work
+        if isinstance(choice.structure, Chain) and max(choice.structure.widths) <= NARROW:
+            torch.set_num_threads(1)  # small tensors: threads wait for each other longer than they work
         task = task_of(choice.batch, output_shape=choice.trial.output_shape)
         clock.enter("measuring", 0.1)
         on_device = (draw.to(device) for draw in draws)

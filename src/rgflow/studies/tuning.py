@@ -10,6 +10,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from rgflow.datasets.arrays import as_dataset
+from rgflow.datasets.census import feature_census
 from rgflow.datasets.sampling import batch_of
 from rgflow.errors import SettingError
 from rgflow.networks.equality import equal_parameters
@@ -21,6 +22,7 @@ from rgflow.records.architecture import MLP
 from rgflow.records.dataset import Dataset
 from rgflow.records.tuning import LayerChange
 from rgflow.report.tuning import changes_table
+from rgflow.theory.judgement import DEPTH_TOLERANCE
 from rgflow.theory.scaling import learning_rates as rates_of
 from rgflow.theory.tuning_rule import (
     Prescription,
@@ -151,7 +153,7 @@ class _Tuning:
             mapped = [uses.pop(key) for key in (owner, *own) if key in uses]
             rows += [self._row(use, multiplier=multipliers.get(use.weight, 1.0)) for use in mapped]
             if own and not mapped:
-                rows.append(self._kept_row(owner, type(module).__name__, own))
+                rows += self._kept_rows(owner, module, own)
         return tuple(rows)
 
     def notes(self) -> tuple[str, ...]:
@@ -223,12 +225,18 @@ class _Tuning:
             reason=rule.reason if redraw else rule,
         )
 
+    def _kept_rows(self, owner: str, module: nn.Module, names: list[str]) -> list[LayerChange]:
+        """Return one row for a layer without a map, or one for each parameter that a block of layers owns itself."""
+        if any(True for _ in module.children()):
+            return [self._kept_row(name, "Parameter", [name]) for name in names]
+        return [self._kept_row(owner or "(model)", type(module).__name__, names)]
+
     def _kept_row(self, owner: str, kind: str, names: list[str]) -> LayerChange:
         apart = set(names) & set(self._clones)
         reason = "drawn apart from its copies, at its own variance" if apart else "no rule for this kind of layer"
         reason = "scales and shifts of a norm stay" if "norm" in kind.lower() else reason
         action = "redrawn" if apart else "kept"
-        return LayerChange(owner or "(model)", kind, action, None, None, None, None, 1.0, reason)
+        return LayerChange(owner, kind, action, None, None, None, None, 1.0, reason)
 
 
 def _point(activation: Any) -> WorkingPoint | None:
@@ -237,13 +245,16 @@ def _point(activation: Any) -> WorkingPoint | None:
 
 def _data_notes(uses: tuple[MapUse, ...], data: Dataset) -> list[str]:
     notes = []
-    for use in uses:
-        if use.reads != "data":
-            continue
-        if use.feed.constants:
-            notes.append(f"{use.feed.constants} of {use.feed.features} input features are constant and do not count")
-        if use.feed.constant > use.feed.varying:
-            notes.append("constant input features outweigh those that vary: drop them, they act as one large bias")
+    census = feature_census(data) if data.inputs.is_floating_point() else None
+    if census is not None and census.constant:
+        notes.append(f"{len(census.constant)} of {census.features} input features are constant and do not count")
+    if any(use.reads == "data" and use.feed.constant > use.feed.varying for use in uses):
+        notes.append("constant input features outweigh those that vary: drop them, they act as one large bias")
+    if census is not None and census.peak_range**2 > DEPTH_TOLERANCE:
+        notes.append(
+            f"input features have unequal scales (largest {census.largest}, {census.peak_range:.3g} times the smallest, "
+            f"{census.smallest}): standardise each one; no initialisation repairs that"
+        )
     if data.task == "regression" and data.targets is not None:
         mean, spread = float(data.targets.double().mean()), float(data.targets.double().std())
         if abs(mean) > spread:

@@ -1,9 +1,9 @@
 """What fully connected layers do to a real batch at order 1/n: mean signal, mean spread, and their controls.
 
 Signal of a layer: mean over the batch of K_aa. Spread: mean over pairs of K_aa - K_ab = mean D. The diagonal is
-carried for every input. Pairs are sampled with probability proportional to their first-layer distance, so that the mean
-spread is the first layer's, which is exact, times the mean growth of D over the sample; a fit of the growth over all
-pairs (`pair_surface`) serves as control variate.
+carried for every input. Pairs are sampled, most in proportion to their first-layer distance and some uniformly, so
+that neither far nor near pairs can dominate by chance; a fit of D over all pairs (`pair_surface`) serves as control
+variate for the weighted mean over the sample.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from rgflow.theory.pair_surface import PairSurface, pair_surface
 
 __all__ = ["BatchFlow", "LayerMean", "batch_flow"]
 
+TOWARDS_FAR = 0.75  # of the pairs; measured on digits and raw breast_cancer: least error of mean and deviation together
 COINCIDENT = 1e-24  # distance over kernel below which two rows of the batch are the same input: rounding squared
 
 
@@ -45,7 +46,11 @@ class LayerMean:
 
 @dataclass(frozen=True)
 class BatchFlow:
-    """A chain on a batch: first layer, states of all inputs (layers 1..L), sampled pairs (layers 2..L) and batch means."""
+    """A chain on a batch: first layer, states of all inputs (layers 1..L), sampled pairs (layers 2..L) and batch means.
+
+    `pair_index` (2, P) are the sampled pairs; `pair_weight` (P,) makes mean(weight * value) the mean over all pairs of
+    different inputs, which are `all_pairs` (2, Q).
+    """
 
     widths: tuple[int, ...]
     laws: tuple[LayerLaw, ...]
@@ -54,6 +59,7 @@ class BatchFlow:
     inputs: tuple[InputState, ...]
     pairs: tuple[PairState, ...]
     pair_index: Tensor
+    pair_weight: Tensor
     all_pairs: Tensor
     surface: PairSurface
     means: tuple[LayerMean, ...]
@@ -66,8 +72,8 @@ def batch_flow(
     laws: Sequence[LayerLaw],
     activations: Sequence[Activation],
     seed: int,
-    n_pairs: int = 96,
-    order: int = 12,
+    n_pairs: int = 256,
+    order: int = 10,
 ) -> BatchFlow:
     """Return the flow of a fully connected chain on the rows of `inputs` (B, n_0).
 
@@ -84,7 +90,9 @@ def batch_flow(
     share = float(distinct.double().mean())
     everything, distance = everything[:, distinct], distance[distinct]
     generator = torch.Generator().manual_seed(seed)
-    sampled = torch.multinomial(distance / distance.sum(), n_pairs, replacement=True, generator=generator)
+    chance = TOWARDS_FAR * distance / distance.sum() + (1 - TOWARDS_FAR) / len(distance)
+    sampled = torch.multinomial(chance, n_pairs, replacement=True, generator=generator)
+    weight = 1 / (len(distance) * chance[sampled])
     a, b = everything
     surface = pair_surface(first=first.kernel[a], second=first.kernel[b], distance=distance, sampled=sampled)
     states = input_flow(first, laws=laws, activations=activations)
@@ -105,9 +113,20 @@ def batch_flow(
         pairs = pair_flow(second, widths=widths, laws=laws, activations=activations, mixtures=mixtures, order=order)
     means = [_first_mean(states[0], distance, share)]
     for state, pair in zip(states[1:], pairs, strict=True):
-        means.append(_layer_mean(state, pair, index=index, surface=surface, start=(distance, sampled), share=share))
+        start = _Sample(distance, sampled, weight, share)
+        means.append(_layer_mean(state, pair, index=index, surface=surface, start=start))
     return BatchFlow(
-        tuple(widths), tuple(laws), tuple(activations), first, states, pairs, index, everything, surface, tuple(means)
+        tuple(widths),
+        tuple(laws),
+        tuple(activations),
+        first,
+        states,
+        pairs,
+        index,
+        weight,
+        everything,
+        surface,
+        tuple(means),
     )
 
 
@@ -115,30 +134,34 @@ def _first_mean(state: InputState, distance: Tensor, share: float) -> LayerMean:
     return LayerMean(float(state.kernel.mean()), share * float(distance.mean()), 0.0, 0.0, 0.0, 0.0, 0.0, distance)
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """First-layer distances of all different pairs (Q,), which of them are sampled (P,), their weights, and the part of
+    all pairs of the batch that are different."""
+
+    distance: Tensor
+    sampled: Tensor
+    weight: Tensor
+    share: float
+
+
 def _layer_mean(
-    state: InputState,
-    pair: PairState,
-    *,
-    index: Tensor,
-    surface: PairSurface,
-    start: tuple[Tensor, Tensor],
-    share: float,
+    state: InputState, pair: PairState, *, index: Tensor, surface: PairSurface, start: _Sample
 ) -> LayerMean:
-    distance, sampled = start
-    growth = pair.kernel.distance / distance[sampled]
-    fitted = surface.extend(growth.log()).exp()
-    gap = growth - fitted[sampled]
-    mean_growth = float((distance * fitted).sum() / distance.sum() + gap.mean())
+    weight, here = start.weight, pair.kernel.distance
+    growth = here / start.distance[start.sampled]
+    fitted = start.distance * surface.extend(growth.clamp_min(torch.finfo(here.dtype).tiny).log()).exp()
+    gap = weight * (here - fitted[start.sampled])
+    spread = float(fitted.mean() + gap.mean())
     kernels = torch.stack([state.kernel[index[0]], state.kernel[index[1]]])
     shift, covariance = pair.kernel_shift(), pair.kernel_covariance()
-    here = pair.kernel.distance
     return LayerMean(
         signal=float(state.kernel.mean()),
-        spread=share * float(distance.mean()) * mean_growth,
-        signal_shift=float(shift[:, :2].sum() / kernels.sum()),
-        spread_shift=float((growth * shift[:, 2] / here).sum() / growth.sum()),
-        control_signal=float((covariance[:, 0, 0] / kernels[0] ** 2).mean()),
-        control_spread=float((covariance[:, 2, 2] / here**2).mean()),
-        sampling=float(gap.std()) / len(gap) ** 0.5 / mean_growth,
-        distance=distance * fitted,
+        spread=start.share * spread,
+        signal_shift=float((weight * shift[:, :2].sum(1)).sum() / (weight * kernels.sum(0)).sum()),
+        spread_shift=float((weight * shift[:, 2]).sum() / (weight * here).sum()),
+        control_signal=float((weight * covariance[:, 0, 0] / kernels[0] ** 2).sum() / weight.sum()),
+        control_spread=float((weight * covariance[:, 2, 2] / here).sum() / (weight * here).sum()),
+        sampling=float(gap.std()) / len(gap) ** 0.5 / spread,
+        distance=fitted,
     )

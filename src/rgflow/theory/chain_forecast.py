@@ -66,14 +66,14 @@ def forecast_chain(
     last = flow.means[-1].control_signal
     return ChainForecast(
         rows,
-        curvature=None if gradient is None else _curvature(flow, gradient),
+        curvature=None if gradient is None else _curvature(flow, tangent, gradient),
         tangent_trace=Estimate(trace, trace * last, "truncation"),
         flow=flow,
     )
 
 
-def _curvature(flow: BatchFlow, gradient: BatchGradient) -> Estimate:
-    bar = gradient.curvature * curvature_bar(flow)
+def _curvature(flow: BatchFlow, tangent: BatchTangent, gradient: BatchGradient) -> Estimate:
+    bar = gradient.curvature * curvature_bar(flow, tangent)
     return Estimate(gradient.curvature, math.hypot(gradient.curvature_error, bar), "truncation")
 
 

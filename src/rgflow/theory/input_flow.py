@@ -21,12 +21,18 @@ __all__ = ["InputState", "input_flow"]
 
 @dataclass(frozen=True)
 class InputState:
-    """One layer on B inputs: `kernel` (B,); of the step into this layer `elasticity`, `parallel`, `perpendicular` (B,)."""
+    """One layer on B inputs: `kernel` (B,); of the step into this layer `elasticity`, `parallel`, `perpendicular` (B,).
+
+    `activity_scatter`, `slope_scatter` = <x^2> / <x>^2 - 1 of x = s^2 and x = s'^2 for one neuron below, averaged over
+    inputs: over the width they are relative variances of that layer's activity and of its part in the backward pass.
+    """
 
     kernel: Tensor
     elasticity: Tensor | None = None
     parallel: Tensor | None = None
     perpendicular: Tensor | None = None
+    activity_scatter: float = 0.0
+    slope_scatter: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,5 +91,20 @@ def _step(nodes: LineNodes, previous: Tensor, *, law: LayerLaw, activation: Acti
     kernel = law.bias_variance + law.weight_variance * (square * nodes.weights).sum(1)
     slope = (square * (nodes.u**2 - 1) * nodes.weights).sum(1) / (2 * nodes.variance)
     parallel = law.weight_variance * slope
-    perpendicular = law.weight_variance * (activation.derivative(nodes.value) ** 2 * nodes.weights).sum(1)
-    return InputState(kernel, parallel * previous / kernel, parallel, perpendicular)
+    slopes = activation.derivative(nodes.value) ** 2
+    perpendicular = law.weight_variance * (slopes * nodes.weights).sum(1)
+    return InputState(
+        kernel,
+        elasticity=parallel * previous / kernel,
+        parallel=parallel,
+        perpendicular=perpendicular,
+        activity_scatter=_scatter(square, nodes.weights),
+        slope_scatter=_scatter(slopes, nodes.weights),
+    )
+
+
+def _scatter(values: Tensor, weights: Tensor) -> float:
+    """Return <x^2> / <x>^2 - 1, averaged over inputs where x does not vanish altogether."""
+    mean, square = (values * weights).sum(1), (values**2 * weights).sum(1)
+    alive = mean > 0
+    return float((square[alive] / mean[alive] ** 2 - 1).mean()) if bool(alive.any()) else 0.0

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from rgflow.theory.batch_flow import BatchFlow
-from rgflow.theory.first_layer import pair_distance
 from rgflow.theory.laws import LayerLaw, standard_draw
 
 __all__ = ["Deviation", "seed_deviation"]
 
 PATHS = 32  # drawn networks: they average slowly varying factors, not the variance itself
-NEURONS = 256  # virtual neurons in each layer of each path
+GROUPS = 8  # of pairs, whose scatter tells the error from sampling pairs
+NEURONS = 192  # virtual neurons in each layer of each path
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ class Deviation:
 def seed_deviation(flow: BatchFlow, *, seed: int, paths: int = PATHS, neurons: int = NEURONS) -> Deviation:
     """Return the standard deviation over seeds of every layer's signal and spread, each (L,).
 
-    Errors: the response is linear around each path (order 1/n beyond it); `*_error` is the standard error over paths.
+    Errors: the response is linear around each path (order 1/n beyond it); `*_error` is the standard error from the
+    finite numbers of paths and of sampled pairs.
     """
     generator = torch.Generator().manual_seed(seed)
     responses = _responses(flow)
     layers = len(flow.laws)
     variance = torch.zeros(paths, 2, layers, dtype=torch.float64)
+    groups = torch.zeros(GROUPS, layers, dtype=torch.float64)
     for path in range(paths):
         hidden = flow.first.inputs
         for layer in range(layers):
@@ -51,11 +53,16 @@ def seed_deviation(flow: BatchFlow, *, seed: int, paths: int = PATHS, neurons: i
             variance[path, 1, layer] += z.var(0).var() / width
             if layer + 1 == layers:
                 break
-            variance[path] += _contributions(flow, responses, z, layer=layer) / width
+            of_signal, of_spread = _contributions(flow, responses, z, layer=layer)
+            variance[path, 0] += of_signal / width
+            variance[path, 1] += of_spread[0] / width
+            groups += of_spread[1:] / width / paths
             hidden = flow.activations[layer].function(_neurons(hidden, law, width, generator))
     mean = variance.mean(0).clamp_min(0)
     deviation = mean.sqrt()
-    error = variance.std(0) / math.sqrt(paths) / (2 * deviation).clamp_min(torch.finfo(torch.float64).tiny)
+    error = variance.std(0) / math.sqrt(paths)
+    error[1] = torch.hypot(error[1], groups.std(0) / math.sqrt(GROUPS))
+    error = error / (2 * deviation).clamp_min(torch.finfo(torch.float64).tiny)
     return Deviation(deviation[0], deviation[1], error[0], error[1])
 
 
@@ -96,41 +103,48 @@ def _responses(flow: BatchFlow) -> _Responses:
     return _Responses(signal, spread)
 
 
-def _contributions(flow: BatchFlow, responses: _Responses, z: Tensor, *, layer: int) -> Tensor:
-    """Return (2, L): variance over one neuron of `layer` of its contribution to every later layer's signal and spread."""
+def _contributions(flow: BatchFlow, responses: _Responses, z: Tensor, *, layer: int) -> tuple[Tensor, Tensor]:
+    """Return the variances over one neuron of `layer` of its contributions to every later layer.
+
+    Shapes: signal (L,); spread (1 + GROUPS, L), from all sampled pairs and from each group of them.
+    """
     law = flow.laws[layer + 1]
     out = flow.activations[layer].function(z)
     a, b = flow.pair_index
     square = law.weight_variance * out.square()
     kernel = law.bias_variance + square.mean(1)
     separation = law.weight_variance * (out[a] - out[b]).square() / 2
-    distance = separation.mean(1)
+    distance = separation.mean(1).clamp_min(torch.finfo(z.dtype).tiny)  # a saturated layer may lose a pair altogether
     log_kernel = (kernel / flow.inputs[layer + 1].kernel).log()
     log_distance = (distance / flow.pairs[layer].kernel.distance).log()
-    start = pair_distance(flow.first.inputs, first=a, second=b, law=flow.laws[0])
-    result = z.new_zeros(2, len(flow.laws))
+    of_signal, of_spread = z.new_zeros(len(flow.laws)), z.new_zeros(1 + GROUPS, len(flow.laws))
     for target in range(layer + 1, len(flow.laws)):
         elasticity = responses.signal[target, layer + 1]
         continued = flow.inputs[target].kernel * (elasticity * log_kernel).exp()
-        result[0, target] = ((continued * elasticity / kernel / len(z)) @ square).var()
+        of_signal[target] = ((continued * elasticity / kernel / len(z)) @ square).var()
         to_first, to_second, to_distance = responses.spread[target, layer + 1].unbind(1)
-        growth, mean = flow.pairs[target - 1].kernel.distance / start, flow.means[target].spread
+        weighted, mean = flow.pair_weight * flow.pairs[target - 1].kernel.distance, flow.means[target].spread
         exponent = to_first * log_kernel[a] + to_second * log_kernel[b] + to_distance * log_distance
-        continued = mean * growth / growth.mean() * exponent.exp()
+        continued = mean * weighted / weighted.mean() * exponent.exp()
         parts = (
             (continued * to_first / kernel[a]).unsqueeze(1) * square[a]
             + (continued * to_second / kernel[b]).unsqueeze(1) * square[b]
             + (continued * to_distance / distance).unsqueeze(1) * separation
         )
-        result[1, target] = _variance_of_mean(parts)
-    return result
+        of_spread[:, target] = _variances_of_mean(parts)
+    return of_signal, of_spread
 
 
-def _variance_of_mean(parts: Tensor) -> Tensor:
-    """Return the variance over neurons of the mean over all pairs, from `parts` (P, S) of sampled pairs.
+def _variances_of_mean(parts: Tensor) -> Tensor:
+    """Return the variance over neurons of the mean over all pairs, from `parts` (P, S) of sampled pairs: (1 + GROUPS,).
 
-    Pairs are a sample with replacement, so the mean over different members of the sample is unbiased.
+    Pairs are a sample with replacement, so the mean over different members of the sample is unbiased; the groups give
+    the same from fewer pairs each.
     """
-    count, neurons = parts.shape
     centred = parts - parts.mean(1, keepdim=True)
-    return (centred.sum(0).square() - centred.square().sum(0)).sum() / (count * (count - 1) * (neurons - 1))
+    size = len(parts) // GROUPS
+    grouped = centred[: size * GROUPS].reshape(GROUPS, size, -1)
+    sums, squares = grouped.sum(1), grouped.square().sum((1, 2))
+    every = (centred.sum(0).square().sum() - centred.square().sum()) / (len(parts) * (len(parts) - 1))
+    each = (sums.square().sum(1) - squares) / (size * max(size - 1, 1))
+    return torch.cat([every.reshape(1), each]) / (parts.shape[1] - 1)

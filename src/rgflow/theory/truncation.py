@@ -8,6 +8,7 @@ standard deviation is linear in the larger variance. The coefficients are calibr
 
 from rgflow.theory.batch_flow import BatchFlow
 from rgflow.theory.gradient import BatchGradient
+from rgflow.theory.tangent import BatchTangent
 
 __all__ = ["curvature_bar", "deviation_bar", "gradient_bar", "mean_bar"]
 
@@ -44,11 +45,16 @@ def _elasticity(flow: BatchFlow, *, above: int) -> float:
     return float(result.mean().abs())
 
 
-def curvature_bar(flow: BatchFlow) -> float:
-    """Return the relative bar of the top curvature: control of the output's kernel plus 2.5 / n of the last hidden layer.
+def curvature_bar(flow: BatchFlow, tangent: BatchTangent) -> float:
+    """Return the relative bar of the top curvature: the output's control plus half the relative variance of its kernel.
 
-    The mean of the top eigenvalue lies above the top eigenvalue of the mean by half a relative variance; that of a
-    layer's activity is (<s^4> / <s^2>^2 - 1) / n, at most 5 / n (ReLU) for the named activations.
+    The mean of a top eigenvalue lies above the top eigenvalue of the mean by half a relative variance. Of the tangent
+    kernel, each layer's share fluctuates with the activity below it and with the slopes of all layers above it.
     """
-    hidden = 0.0 if len(flow.widths) < 3 else 2.5 / flow.widths[-2]
-    return flow.means[-1].control_signal + hidden
+    shares = tangent.shares
+    variance = 0.0
+    for hidden, state in enumerate(flow.inputs[1:], start=1):
+        width = flow.widths[hidden]
+        behind = float(shares[:hidden].sum())
+        variance += (float(shares[hidden]) * state.activity_scatter + behind * state.slope_scatter) / width
+    return flow.means[-1].control_signal + variance / 2
