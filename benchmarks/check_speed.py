@@ -1,4 +1,4 @@
-"""What does `rgflow check` cost in time and memory, against depth and width, and beside torchinfo's summary and LSUV?
+"""What `rgflow check` costs in time and memory, against depth and width, and beside torchinfo's summary and LSUV.
 
 ReLU networks with PyTorch's own initialisation on digits; `check` draws 64 of them, the other two look at one on a batch
 of 256. Every run is a process of its own. Times are medians in seconds and leave imports out; memory is the peak
@@ -131,10 +131,10 @@ def _row(depth: int, width: int, *, runs: int) -> dict:
     costs = {job: _measured(job, spec, runs=runs) for job in JOBS}
     check, info, lsuv = (costs[job] for job in JOBS)
     print(
-        f"{depth:>5} {width:>5}  {check.wall:7.2f} {check.cpu:7.2f} {check.memory:7.0f}"
-        f"  {info.wall:9.4f} {info.memory:7.0f}  {lsuv.wall:9.4f} {lsuv.memory:7.0f}"
-        f"  {check.wall / info.wall:10.0f} {check.wall / lsuv.wall:8.0f}"
-        f"  {check.memory / info.memory:8.2f} {check.memory / lsuv.memory:8.2f}",
+        f"{depth:>5} {width:>5}  {check.wall:6.2f} {check.cpu:6.2f} {check.memory:6.0f}"
+        f"  {info.wall:6.3f} {info.cpu:6.3f} {info.memory:6.0f}  {lsuv.wall:6.3f} {lsuv.cpu:6.3f} {lsuv.memory:6.0f}"
+        f"  {check.cpu / info.cpu:9.0f} {check.memory / info.memory:6.2f}"
+        f"  {check.cpu / lsuv.cpu:9.0f} {check.memory / lsuv.memory:6.2f}",
         flush=True,
     )
     return {"depth": depth, "width": width, "model": spec, **{job: asdict(cost) for job, cost in costs.items()}}
@@ -143,11 +143,10 @@ def _row(depth: int, width: int, *, runs: int) -> dict:
 def _table(*, quick: bool) -> dict:
     runs = 1 if quick else RUNS
     print(f"rgflow check: {NETWORKS} networks on digits; medians of {runs}; wall and cpu in s, peak memory in MiB")
-    print(
-        "             check: -------------------  torchinfo: ------  LSUV: -----------  check wall / ------  memory /"
-    )
-    print("depth width     wall     cpu    peak       wall    peak       wall    peak   torchinfo     LSUV ", end="")
-    print(" torchinfo   LSUV")
+    three = f"  {'wall':>6} {'cpu':>6} {'peak':>6}" * len(JOBS)
+    ratios = f"  {'cpu':>9} {'peak':>6}" * 2
+    groups = f"{'check':^22}{'torchinfo.summary':^22}{'LSUV':^22}{'check / torchinfo':^18}{'check / LSUV':^18}"
+    print(f"{'':11}{groups}\ndepth width{three}{ratios}")
     rows = [_row(depth, width, runs=runs) for depth, width in _specs(quick=quick)]
     bare = _measured("bare", "mlp:64-64x2-10:relu", runs=runs)
     command = _command("check", "examples/deep_relu.py:build", "--data", "digits", "--quiet", runs=runs)

@@ -2,14 +2,28 @@ __version__: str
 
 from . import ensembles as ensembles
 from . import theory as theory
-from .numerics.activations import Activation as Activation, activation as activation
+from .numerics.activations import Activation as Activation
+from .numerics.activations import activation as activation
 from .records import (
-    Comparison as Comparison,
-    Dataset as Dataset,
-    Estimate as Estimate,
-    Finding as Finding,
-    LayerReport as LayerReport,
     MLP as MLP,
 )
+from .records import (
+    Comparison as Comparison,
+)
+from .records import (
+    Dataset as Dataset,
+)
+from .records import (
+    Estimate as Estimate,
+)
+from .records import (
+    Finding as Finding,
+)
+from .records import (
+    LayerReport as LayerReport,
+)
 from .report import CheckReport as CheckReport
-from .studies import Tuned as Tuned, check as check, tune as tune, verify as verify
+from .studies import Tuned as Tuned
+from .studies import check as check
+from .studies import tune as tune
+from .studies import verify as verify

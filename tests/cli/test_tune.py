@@ -1,6 +1,11 @@
 """`rgflow tune` on real networks: a dry run by default, weights that plain PyTorch loads, a proof when asked for."""
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -60,6 +65,10 @@ def test_the_proof_is_a_paired_experiment_with_an_interval_and_a_verdict(capsys,
     assert found["stock"]["rates"] == found["tuned"]["rates"] == [0.01, 0.1]
     assert found["interval"][0] <= found["difference"]["value"] <= found["interval"][1]
     assert found["verdict"] in shown
+    assert found["optimizer"] == "sgd"
+    assert [len(found[arm]["failed"]) for arm in ("stock", "tuned")] == [2, 2]
+    assert found["notes"]
+    assert all(note.split()[0] in shown for note in found["notes"])
     assert "95 % interval" in shown
 
 
@@ -75,4 +84,47 @@ def test_data_without_targets_cannot_be_proved_on_and_nothing_is_written(capsys,
     ]
     assert main(words) == 2
     assert capsys.readouterr().err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_proof_of_a_model_whose_layers_are_all_kept_says_that_there_is_nothing_to_gain(capsys, tmp_path):
+    layers = "nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)"
+    source = f"from torch import nn\ndef build():\n    return nn.Sequential({layers})\n"
+    (tmp_path / "normed.py").write_text(source, encoding="utf-8")
+    words = ["tune", f"{tmp_path / 'normed.py'}:build", "--data", "iris", "--verify", "--networks", "2", "--steps", "5"]
+    assert main([*words, "--rates", "0.1"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "nothing to tune: every layer is kept" in shown
+    assert "no benefit by construction" in shown
+    assert "[+0.000, +0.000]: no benefit" in shown
+
+
+def test_verify_shows_its_progress_and_ctrl_c_ends_it_with_130_and_no_file(tmp_path):
+    terminal, other = pty.openpty()
+    words = ["tune", MODEL, "--data", "iris", "--verify", "--steps", "100000", "--write", "t.pt", "--json", "t.json"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rgflow.cli", *words],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=other,
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(other)
+    shown = b""
+    while b"training stock networks" not in shown:  # ends with OSError if the program ends before that
+        shown += os.read(terminal, 4096)
+    process.send_signal(signal.SIGINT)
+    try:
+        while True:
+            shown += os.read(terminal, 4096)
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    out, _ = process.communicate(timeout=30)
+    os.close(terminal)
+    assert process.returncode == 130
+    assert out == b""
+    assert b"rgflow: interrupted" in shown
+    assert b"Traceback" not in shown
     assert list(tmp_path.iterdir()) == []

@@ -144,6 +144,27 @@ def test_progress_counts_every_member_step():
     assert sum(done) == 2 * 2 * 5
 
 
+def test_small_networks_train_on_one_thread_and_the_count_found_is_put_back_even_after_an_error():
+    seen = []
+
+    class Watching(nn.Linear):
+        def forward(self, x):
+            seen.append(torch.get_num_threads())
+            return super().forward(x)
+
+    torch.set_num_threads(2)
+    train_arm([Watching(4, 1).double()], TrainingPlan((0.1,), 2, 8), **PARTS, seeds=[0])
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 2
+    with pytest.raises(DataError):
+        train_arm([nn.Linear(4, 3).double()], TrainingPlan((0.1,), 5, 8), **PARTS, seeds=[1])
+    assert torch.get_num_threads() == 2
+    seen.clear()
+    wide = nn.Sequential(Watching(4, 2**18 + 1), nn.Linear(2**18 + 1, 1)).double()
+    train_arm([wide], TrainingPlan((0.1,), 1, 2), **PARTS, seeds=[0])
+    assert set(seen) == {2}
+
+
 def test_losses_and_scores_are_those_of_torch_and_scikit_learn():
     from sklearn.metrics import r2_score
 

@@ -90,7 +90,7 @@ def test_the_last_lines_sum_up():
 
 
 def test_a_given_learning_rate_stands_beside_the_limit():
-    assert "stable ADAMW learning rate ≤ measured 0.0200 ±2.0% (given 0.00100)" in to_text(EXAMPLES["transformer"])
+    assert "stable SGD learning rate ≤ measured 0.0200 ±2.0% (given 0.00100)" in to_text(EXAMPLES["transformer"])
 
 
 def test_an_undetermined_limit_says_why():

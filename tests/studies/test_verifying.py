@@ -9,6 +9,7 @@ from torch import nn
 
 from rgflow.datasets.arrays import as_dataset
 from rgflow.errors import DataError, ModelError, SettingError
+from rgflow.networks.write import Redraw
 from rgflow.records import Dataset
 from rgflow.report.comparison import comparison_table
 from rgflow.studies.tuning import tune
@@ -62,10 +63,39 @@ def test_arms_that_are_the_same_differ_by_exactly_nothing_in_every_pair():
     # R^2 is continuous, so that no two networks score the same by accident.
     x = torch.randn(100, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     data = as_dataset(x, torch.sin(x[:, :1]), task="regression")
-    result = verify(lambda: nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1)), untuned, data, **FAST)
+
+    class Spare(nn.Sequential):
+        """A network with a parameter that it does not use: drawing it again changes nothing but the tensors."""
+
+        def __init__(self) -> None:
+            super().__init__(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
+            self.spare = nn.Parameter(torch.zeros(3))
+
+    def spare_only(*args, **options):
+        return replace(tune(*args, **options), plan=(Redraw("spare", 1.0),))
+
+    result = verify(Spare, spare_only, data, **FAST)
     assert len(set(result.stock.test)) == 3
     assert result.stock.test == result.tuned.test
     assert (result.difference.value, result.interval, result.verdict) == (0.0, (0.0, 0.0), "no benefit")
+    assert not any("same networks" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.1])
+def test_where_nothing_is_tuned_one_arm_is_trained_and_the_result_says_so(factor):
+    stages = []
+
+    def rates_only(*args, **options):
+        return replace(untuned(*args, **options), multipliers={"0.weight": factor})
+
+    options = {**FAST, "steps": 5}
+    result = verify(deep(16, 1), rates_only, digits(100), progress=lambda stage, _: stages.append(stage), **options)
+    assert any("no benefit by construction" in note for note in result.notes) == (factor == 1.0)
+    assert any("tuned networks" in stage for stage in stages) == (factor != 1.0)
+    if factor == 1.0:
+        assert result.stock.test == result.tuned.test
+        assert (result.interval, result.verdict) == ((0.0, 0.0), "no benefit")
+        assert "no benefit by construction" in comparison_table(result)
 
 
 def test_tuning_in_the_experiment_sees_the_training_part_only():
@@ -96,7 +126,8 @@ def test_the_grid_grows_for_both_arms_where_the_best_rate_lies_at_its_edge(monke
     assert len(result.tuned.rates) > 2
     assert result.stock.rates == result.tuned.rates
     assert list(result.tuned.rates) == sorted(result.tuned.rates)
-    assert len(result.tuned.validation) == len(result.tuned.rates)
+    assert len(result.tuned.validation) == len(result.tuned.rates) == len(result.tuned.failed)
+    assert any(f"from 2 to {len(result.tuned.rates)} rates" in note for note in result.notes)
 
 
 def test_the_grid_grows_downwards_until_networks_stop_diverging(monkeypatch):
@@ -105,15 +136,20 @@ def test_the_grid_grows_downwards_until_networks_stop_diverging(monkeypatch):
     data = as_dataset(x, 50.0 * x[:, :1], task="regression")
     result = verify(lambda: nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 1)), tune, data, networks=2, steps=60)
     assert result.stock.rates[0] < 0.1
+    assert result.stock.failed[-1] == 2
     assert max(result.stock.validation) > 0.0
 
 
 def test_the_global_random_state_stays_as_found_and_progress_reaches_one():
-    state, done = torch.get_rng_state(), []
-    verify(deep(16, 1), tune, digits(200), progress=done.append, **{**FAST, "steps": 5})
+    state, seen = torch.get_rng_state(), []
+    options = {**FAST, "steps": 5}
+    verify(deep(16, 1), tune, digits(200), progress=lambda stage, done: seen.append((stage, done)), **options)
     assert torch.equal(torch.get_rng_state(), state)
-    assert done == sorted(done)
-    assert done[-1] == pytest.approx(1.0)
+    for arm in ("stock", "tuned"):
+        fractions = [fraction for stage, fraction in seen if stage == f"training {arm} networks at 2 rates"]
+        assert fractions == sorted(fractions)
+        assert (fractions[0], fractions[-1]) == (0.0, pytest.approx(1.0))
+    assert [stage for stage, _ in seen[:2]] == ["tuning on the training part", "drawing networks"]
 
 
 def test_the_table_shows_both_sweeps_the_choice_and_the_verdict_in_words():
@@ -121,7 +157,7 @@ def test_the_table_shows_both_sweeps_the_choice_and_the_verdict_in_words():
     text = comparison_table(result)
     assert "no benefit: the interval contains 0" in text
     assert text.count("*") == 3  # one mark per arm, one in the legend
-    assert "edge of the grid" in text
+    assert "20 steps of sgd" in text
     assert max(map(len, comparison_table(result, width=60).splitlines())) <= 60
 
 

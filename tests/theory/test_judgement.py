@@ -96,6 +96,12 @@ def test_a_row_fires_its_code_just_beyond_the_factor_and_not_just_within(
     assert codes(rows(within | small | large)) == []
 
 
+def test_a_row_without_spread_is_no_collapse_where_later_rows_have_it_again() -> None:
+    constant = row("2", spread=known(0.0))
+    assert codes((row("0"), constant, row("4"))) == []
+    assert codes((row("0"), constant, row("4", spread=known(1e-9)))) == [("inputs-collapse", "2", "problem")]
+
+
 @pytest.mark.parametrize(("code", "sign"), [("gradient-vanishes", -1), ("gradient-explodes", 1)])
 def test_the_gradient_of_the_first_layer_is_judged_by_its_square_against_the_last(code: str, sign: int) -> None:
     assert codes(rows({}, gradient=known((TOLERATED * ABOVE) ** (sign / 2)))) == [(code, "0", "problem")]
@@ -212,15 +218,10 @@ def test_every_finding_quotes_its_threshold_and_has_a_remedy_and_problems_come_f
 
 def test_verdicts_mark_where_a_loss_lasts() -> None:
     five = (row("0"), LayerReport("1", "ReLU", "exact op"), row("2"), LayerReport("3", "ReLU", "exact op"), row("4"))
-    collapse, gradient, dead, note = (
-        Finding(code, layer, "", {}, "", severity)
-        for code, layer, severity in (
-            ("inputs-collapse", "2", "problem"),
-            ("gradient-vanishes", "2", "problem"),
-            ("dead-units", "3", "problem"),
-            ("unequal-speed", "0", "note"),
-        )
-    )
+    collapse = Finding("inputs-collapse", "2", "", {}, "")
+    gradient = Finding("gradient-vanishes", "2", "", {}, "")
+    dead = Finding("dead-units", "3", "", {}, "")
+    note = Finding("unequal-speed", "0", "", {}, "", "note")
     assert row_verdicts(five, (collapse,)) == ("ok", "ok", "inputs-collapse", "ok", "inputs-collapse")
     assert row_verdicts(five, (gradient,)) == ("gradient-vanishes", "ok", "gradient-vanishes", "ok", "ok")
     assert row_verdicts(five, (dead,)) == ("ok", "ok", "ok", "dead-units", "ok")

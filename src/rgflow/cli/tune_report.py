@@ -38,7 +38,7 @@ class TuneReport:
             f"data   {self.data.name} {shape}, {self.data.task}   optimizer {self.optimizer}   seed {self.seed}",
             "",
         ]
-        proof = [] if self.comparison is None else ["", comparison_table(self.comparison, width=width)]
+        proof = [] if self.comparison is None else [comparison_table(self.comparison, width=width)]
         return "\n".join([*head, self.tuned.table(width), *proof]).rstrip("\n")
 
     def to_json(self) -> str:

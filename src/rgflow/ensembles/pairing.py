@@ -16,6 +16,8 @@ from rgflow.records.estimate import Estimate
 __all__ = ["chosen", "compare", "edge_wins"]
 
 _CONFIDENCE = 0.95
+# Scores of order one, some in float32, against a chance score summed in another order.
+_ROUNDING = 1e-6
 
 
 def chosen(arm: TrainedArm) -> int:
@@ -60,6 +62,7 @@ def compare(
     arms = [_arm(name, arm, rates) for name, arm in (("stock", stock), ("tuned", tuned))]
     scores = [torch.tensor(arm.test, dtype=torch.float64) for arm in arms]
     difference = _paired(scores[1] - scores[0])
+    limited = arms[:1] if tuned is stock else arms  # one arm that stands for both is judged once
     reach = float(student.ppf(0.5 + _CONFIDENCE / 2.0, len(scores[0]) - 1)) * difference.error
     interval = (difference.value - reach, difference.value + reach)
     verdict = "tuned is better" if interval[0] > 0 else "stock is better" if interval[1] < 0 else "no benefit"
@@ -75,7 +78,7 @@ def compare(
         networks=len(scores[0]),
         steps=steps,
         seed=seed,
-        notes=(*notes, *(note for arm in arms for note in _limits(arm, chance=chance))),
+        notes=(*notes, *(note for arm in limited for note in _limits(arm, chance=chance))),
     )
 
 
@@ -99,8 +102,8 @@ def _limits(arm: Arm, *, chance: float) -> list[str]:
     if lost:
         notes.append(f"{lost} of {len(arm.test)} {arm.name} networks diverge at the chosen rate and score chance")
     # Two standard errors, as for the edges of the sweep; a rate chosen among scores at chance means nothing.
-    if arm.mean.value - chance <= 2.0 * arm.mean.error:
-        notes.append(f"{arm.name} networks stay at chance ({chance:.3f}) at every rate of the sweep")
+    if arm.mean.value - chance <= 2.0 * arm.mean.error + _ROUNDING:
+        notes.append(f"{arm.name} networks stay at chance ({chance:.3f}) even at their best rate")
     elif len(arm.rates) > 1 and arm.chosen_rate in (arm.rates[0], arm.rates[-1]):
         side = "lowest" if arm.chosen_rate == arm.rates[0] else "highest"
         notes.append(

@@ -78,7 +78,8 @@ def train_arm(
 
     `seeds[i]` fixes the minibatch order of network i: equal seeds give equal minibatches at every rate and in every
     arm. `multipliers` scales the rate of the parameters it names. The modules themselves are not changed; the global
-    random state and torch's thread count neither (small networks are trained on one thread). `progress` is called with the number of member-steps done since the last call.
+    random state and torch's thread count neither (small networks are trained on one thread). `progress` is called with
+    the number of member-steps done since the last call.
     Raises: DataError without targets; SettingError if the numbers of modules and seeds differ.
     """
     if train.targets is None:

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from rgflow.records.comparison import Arm, Comparison
-from rgflow.records.estimate import Estimate
 from rgflow.report.digits import short
 
 __all__ = ["comparison_table"]
@@ -30,7 +29,7 @@ def comparison_table(comparison: Comparison, *, width: int = 120) -> str:
     width = max(_LEAST_WIDTH, width)
     arms = (comparison.stock, comparison.tuned)
     lines = [_heading(comparison), "", *_sweep(comparison, width=width), ""]
-    lines += [_test_line(arm, metric=comparison.metric) for arm in arms]
+    lines += [_test_line(arm, comparison) for arm in arms]
     lines += [_difference_line(comparison), *(f"note  {note}" for note in comparison.notes)]
     return "\n".join(_wrapped(line, width=width) for line in lines) + "\n"
 
@@ -67,24 +66,26 @@ def _cells(arm: Arm, index: int, *, counted: bool) -> list[str]:
     return [_score(arm.validation[index]) + mark, *([str(arm.failed[index])] if counted else [])]
 
 
-def _test_line(arm: Arm, *, metric: str) -> str:
-    decimals = _decimals(arm.mean)
+def _test_line(arm: Arm, comparison: Comparison) -> str:
+    numbers = (arm.mean.value, arm.mean.error, min(arm.test), max(arm.test))
+    mean, error, worst, best = (_score(number, _decimals(comparison)) for number in numbers)
     return (
-        f"{arm.name}  test {metric} {_score(arm.mean.value, decimals)} ± {_score(arm.mean.error, decimals)}, networks "
-        f"from {_score(min(arm.test), decimals)} to {_score(max(arm.test), decimals)}, at rate {short(arm.chosen_rate)}"
+        f"{arm.name}  test {comparison.metric} {mean} ± {error}, networks from {worst} to {best}, "
+        f"at rate {short(arm.chosen_rate)}"
     )
 
 
 def _difference_line(comparison: Comparison) -> str:
-    decimals, (low, high) = _decimals(comparison.difference), comparison.interval
+    decimals, (low, high) = _decimals(comparison), comparison.interval
     value, least, most = (_score(number, decimals, sign="+") for number in (comparison.difference.value, low, high))
     words = _WORDS.get(comparison.verdict, comparison.verdict)
     return f"tuned - stock, paired: {value}, 95 % interval [{least}, {most}]: {words}"
 
 
-def _decimals(estimate: Estimate) -> int:
-    """Return how many decimals show two digits of the error: three at least, six at most."""
-    return min(6, max(3, 1 - math.floor(math.log10(estimate.error)))) if estimate.error > 0 else 3
+def _decimals(comparison: Comparison) -> int:
+    """Return how many decimals show two digits of the difference's error: three at least, six at most."""
+    error = comparison.difference.error
+    return min(6, max(3, 1 - math.floor(math.log10(error)))) if error > 0 else 3
 
 
 def _score(value: float, decimals: int = 3, *, sign: str = "-") -> str:

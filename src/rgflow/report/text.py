@@ -132,9 +132,9 @@ def _summary(report: CheckReport) -> list[str]:
     given = "" if rate.given is None else f" (given {short(rate.given)})"
     total = report.timing.get("total", sum(report.timing.values()))
     return [
-        f"stable {rate.optimizer.upper()} learning rate ≤ {_both(rate.stable_limit)}{given}",
+        f"stable SGD learning rate ≤ {_both(rate.stable_limit)}{given}",
         f"seed-to-seed spread of the output {_both(report.output_deviation, share=True)}",
-        f"forecasts within 4 standard errors: {tally.within} of {tally.cells}",
+        f"forecasts within 4 standard errors: {f'{tally.within} of {tally.cells}' if tally.cells else 'none to judge'}",
         seconds(total),
     ]
 

@@ -19,7 +19,9 @@ __all__ = ["changes_table"]
 # Below 60 columns the variances no longer fit beside a layer's name.
 _LEAST_WIDTH = 60
 _GAP = 2
-_LEGEND = "C_W = fan-in x variance of the weights, C_b = variance of the biases: as found in this draw -> the law of the new draw"
+_LEGEND = (
+    "C_W = fan-in x variance of weights, C_b = variance of biases: as found in this draw -> the law of the new draw"
+)
 
 
 def changes_table(changes: Sequence[LayerChange], *, notes: Sequence[str] = (), width: int = 120) -> str:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -75,6 +76,7 @@ def check(
     'healthy'
     """
     _checked(networks=networks, seed=seed, batch=batch, device=device, learning_rate=learning_rate, optimizer=optimizer)
+    networks, seed, batch = int(networks), int(seed), None if batch is None else int(batch)  # numpy's integers
     clock = _Clock(progress or (lambda stage, fraction: None))
     factory = as_factory(model_or_factory)
     with untouched(factory.instance):
@@ -124,6 +126,9 @@ def check(
 def _checked(
     *, networks: int, seed: int, batch: int | None, device: str, learning_rate: float | None, optimizer: str
 ) -> None:
+    for name, number in (("networks", networks), ("seed", seed), ("batch", batch)):
+        if number is not None and not isinstance(number, Integral):
+            raise SettingError(f"{name} is {number!r}; it must be a whole number")
     if networks < 2:
         raise SettingError(f"networks is {networks}; at least 2 are needed for a spread over seeds")
     if seed < 0:
@@ -134,7 +139,18 @@ def _checked(
         raise SettingError(f"learning_rate is {learning_rate}; it must be a positive number")
     if optimizer not in ("sgd", "adam", "adamw"):
         raise SettingError(f"optimizer is {optimizer!r}; it must be 'sgd', 'adam' or 'adamw'")
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    _device_exists(device)
+
+
+def _device_exists(device: str) -> None:
+    """Refuse what cannot compute here."""
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f"device {device!r} is unknown; use device='cpu' or device='cuda'") from error
+    if found.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {device!r} is not supported; use device='cpu' or device='cuda'")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise DeviceError(f"device {device!r} is not available on this machine; use device='cpu'")
 
 

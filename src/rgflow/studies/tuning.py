@@ -233,7 +233,8 @@ class _Tuning:
 
     def _kept_row(self, owner: str, kind: str, names: list[str]) -> LayerChange:
         apart = set(names) & set(self._clones)
-        reason = "drawn apart from its copies, at its own variance" if apart else "no rule for this kind of layer"
+        noun = "parameter" if kind == "Parameter" else "layer"
+        reason = "drawn apart from its copies, at its own variance" if apart else f"no rule for this kind of {noun}"
         reason = "scales and shifts of a norm stay" if "norm" in kind.lower() else reason
         action = "redrawn" if apart else "kept"
         return LayerChange(owner, kind, action, None, None, None, None, 1.0, reason)

@@ -107,7 +107,7 @@ class _Pairs:
 
     def trained(self, plan: TrainingPlan, *, progress: Progress) -> tuple[TrainedArm, TrainedArm]:
         """Return both arms after training at every rate of the plan; arms that are the same are trained once."""
-        where = f"at {len(plan.rates)} rates" if len(plan.rates) > 1 else f"at rate {plan.rates[0]:.3g}"
+        where = f"at rate {plan.rates[0]:.3g}" if len(plan.rates) == 1 else f"at {len(plan.rates)} rates"
         stock = self._arm("stock", plan, progress=partial(progress, f"training stock networks {where}"))
         if self.identical:
             return stock, stock

@@ -140,7 +140,10 @@ def _found(code: str, row: LayerReport, message: str, quantity: Quantity, ratio:
 
 
 def _collapse(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
-    """Inputs collapse where the spread's part of the signal has fallen by six depth scales."""
+    """Inputs collapse where the spread's part of the signal has fallen by six depth scales and never comes back.
+
+    A row that works on a learnt constant, or in front of a BatchNorm, has little spread without any input being lost.
+    """
     parts = []
     for row in rows:
         signal, spread = _value(row.signal), _value(row.spread)
@@ -150,7 +153,7 @@ def _collapse(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         return []
     start = parts[0][1]
     for place, (row, part) in enumerate(parts):
-        if part < start / DEPTH_TOLERANCE:
+        if all(later < start / DEPTH_TOLERANCE for _, later in parts[place:]):
             per_layer = (start / part) ** (1 / place) if part > 0 else math.inf
             message = (
                 f"From layer {row.name} on outputs hardly depend on the input: the spread is {part:.2g} of the signal"
@@ -196,7 +199,7 @@ def _speed(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
         f"Layers train at unequal speed: layer {row.name} carries {least:.2g} of the tangent kernel,"
         f" an equal share would be {equal:.2g}"
     )
-    remedy = f"{whole.remedy} (its parameter groups even out the speeds)"
+    remedy = f"{whole.remedy} (critical variances even out the shares)"
     return [Finding("unequal-speed", row.name, message, evidence, remedy, "problem" if frozen else "note")]
 
 
@@ -220,7 +223,9 @@ def _seeds(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
             (row.signal, row.signal_deviation, "signal"),
             (row.spread, row.spread_deviation, "spread"),
         ):
-            value, size = _value(deviation), _value(mean)
+            alike = deviation.measured is not None  # both measured, or both forecast
+            value = _value(deviation)
+            size = _value(mean if alike else Quantity(mean.predicted))
             if value is None or not size or row.width is None:
                 continue
             own = 2 / row.width
