@@ -55,7 +55,9 @@ def test_one_variance_serves_all_layers_and_critical_tunes_them() -> None:
     tuned = network.critical()
     assert tuned.weight_variance == pytest.approx((2.0, 2.0))
     assert tuned.bias_variance == (0.0, 0.0)
-    assert MLP((4, 3, 2), "tanh", weight_variance=1.0, skip=0.8).critical().weight_variance == pytest.approx((0.36, 0.36))
+    assert MLP((4, 3, 2), "tanh", weight_variance=1.0, skip=0.8).critical().weight_variance == pytest.approx(
+        (0.36, 0.36)
+    )
 
 
 def test_critical_says_why_there_is_no_critical_point() -> None:

@@ -77,7 +77,9 @@ def test_means_and_deviations_agree_with_explicit_networks(case: str) -> None:
             error = math.hypot(float(averages.error[cell]), value * (sampling + 0.2 * control * abs(shift) + 0.002))
             assert abs(gap) < limit * error, (case, layer, kind, gap / error)
             gap = float(spreads.value[cell] - forecast_sd[layer])
-            error = math.hypot(float(spreads.error[cell]), float(sd_error[layer]), 0.1 * control * float(forecast_sd[layer]))
+            error = math.hypot(
+                float(spreads.error[cell]), float(sd_error[layer]), 0.1 * control * float(forecast_sd[layer])
+            )
             assert abs(gap) < limit * error, (case, layer, kind, gap / error)
 
 
@@ -90,7 +92,9 @@ def test_the_shift_of_the_mean_is_seen_where_it_is_large() -> None:
     error = float(drawn.std()) / math.sqrt(len(drawn))
     means = flow.means[5]
     assert abs(float(drawn.mean()) - means.spread) > 3 * error
-    assert abs(float(drawn.mean()) - means.spread * (1 + means.spread_shift)) < 4 * math.hypot(error, 0.03 * means.spread)
+    assert abs(float(drawn.mean()) - means.spread * (1 + means.spread_shift)) < 4 * math.hypot(
+        error, 0.03 * means.spread
+    )
 
 
 def test_a_spread_of_one_part_in_a_trillion_is_forecast_as_well_as_any_other() -> None:
@@ -99,7 +103,9 @@ def test_a_spread_of_one_part_in_a_trillion_is_forecast_as_well_as_any_other() -
     flow = forecast("relu", widths, laws, inputs)
     drawn = explicit_batch(inputs, name="relu", widths=widths, laws=laws, networks=NETWORKS, seed=6)[:, -1, 1]
     assert flow.means[-1].spread < 1e-11
-    z = (float(drawn.mean()) - flow.means[-1].spread * (1 + flow.means[-1].spread_shift)) / (float(drawn.std()) / NETWORKS**0.5)
+    z = (float(drawn.mean()) - flow.means[-1].spread * (1 + flow.means[-1].spread_shift)) / (
+        float(drawn.std()) / NETWORKS**0.5
+    )
     assert abs(z) < z_limit(1)
 
 

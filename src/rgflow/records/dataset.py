@@ -34,12 +34,18 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.inputs.ndim < 2:
-            raise DataError(f"inputs of {self.name} have shape {tuple(self.inputs.shape)}; (samples, features) is needed")
+            raise DataError(
+                f"inputs of {self.name} have shape {tuple(self.inputs.shape)}; (samples, features) is needed"
+            )
         if len(self.inputs) < 2:
             raise DataError(f"{self.name} has {len(self.inputs)} sample; at least 2 are needed to compare inputs")
         if self.inputs.is_floating_point() and not bool(torch.isfinite(self.inputs).all()):
             raise DataError(f"inputs of {self.name} contain NaN or infinite values; remove or impute them first")
         if self.targets is not None and len(self.targets) != len(self.inputs):
             raise DataError(f"{self.name} has {len(self.inputs)} inputs but {len(self.targets)} targets")
-        if self.targets is not None and self.targets.is_floating_point() and not bool(torch.isfinite(self.targets).all()):
+        if (
+            self.targets is not None
+            and self.targets.is_floating_point()
+            and not bool(torch.isfinite(self.targets).all())
+        ):
             raise DataError(f"targets of {self.name} contain NaN or infinite values; remove or impute them first")

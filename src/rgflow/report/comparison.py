@@ -7,11 +7,9 @@ import io
 import math
 import textwrap
 
-from rich.console import Console
-from rich.table import Table
-
 from rgflow.records.comparison import Arm, Comparison
 from rgflow.report.digits import short
+from rgflow.report.terminal import Console, Table
 
 __all__ = ["comparison_table"]
 

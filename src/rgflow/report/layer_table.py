@@ -7,16 +7,11 @@ too wide, the gradient, then the spread, move to tables of their own below. A nu
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from rich.box import Box
-from rich.cells import cell_len
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
 from rgflow.records.estimate import Estimate, Quantity
 from rgflow.report.digits import MISSING, relative, short, z_score
 from rgflow.report.layer_rows import Fold, Row
 from rgflow.report.spelling import Spelling
+from rgflow.report.terminal import Box, Group, Table, Text, cell_len
 
 __all__ = ["layer_tables"]
 

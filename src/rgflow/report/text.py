@@ -6,12 +6,6 @@ Every number is a record's own; widths adapt from 60 columns up; what colour say
 import io
 from collections.abc import Iterator, Sequence
 
-from rich.cells import cell_len
-from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
 from rgflow.records.estimate import Estimate, Quantity
 from rgflow.records.layer import Finding
 from rgflow.report.check_report import CheckReport
@@ -19,6 +13,7 @@ from rgflow.report.digits import percent, relative, seconds, short, z_score
 from rgflow.report.layer_rows import folded, numbered, parameterless, reasons
 from rgflow.report.layer_table import layer_tables
 from rgflow.report.spelling import Spelling
+from rgflow.report.terminal import Console, Padding, RenderableType, Table, Text, cell_len
 
 __all__ = ["print_report", "to_text"]
 

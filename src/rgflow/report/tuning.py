@@ -7,12 +7,9 @@ import io
 import textwrap
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from rgflow.records.tuning import LayerChange
 from rgflow.report.digits import MISSING, short
+from rgflow.report.terminal import Console, Table, Text
 
 __all__ = ["changes_table"]
 

@@ -254,6 +254,7 @@ def _whole(
         uncritical=tuple(uncritical),
         clones=clones,
         remedy=remedy,
+        error=measured.error,
     )
 
 
@@ -294,6 +295,8 @@ class _About:
     def notes(self) -> tuple[str, ...]:
         """Sentences about the run as a whole."""
         found = [*self.choice.notes, *self.forecast.notes, self.task.note]
+        if self.choice.trial.error:  # a model that stops says so in a finding; what follows from it needs no note
+            found = list(self.choice.notes)
         if self.given_instance or not self.draws.redrawn:
             found.append(self.draws.reason)
         if self.draws.identical:

@@ -19,6 +19,7 @@ from rgflow.theory.pair_kernel import PairKernel
 
 __all__ = ["FirstLayer", "first_layer", "pair_distance", "second_state"]
 
+EMPTY = 1e-6  # deviation of a whitened monomial, of order one in any direction that exists
 VIRTUAL_NEURONS = 8192  # twins included: sampling error 0.1 % of a kernel, 1 % of its variance over seeds
 
 
@@ -111,15 +112,16 @@ def _virtual_nodes(layer: FirstLayer, kernel: PairKernel, *, first: Tensor, seco
 def calibrated_weights(values: Tensor, targets: Tensor) -> Tensor:
     """Return weights (P, S), summing to one, for which the mean of `values` (P, k, S) is `targets` (P, k).
 
-    The smallest change of equal weights that does it (linear control variates). A value that does not vary is left
-    alone: the normal matrix is regularised at rounding level.
+    The smallest change of equal weights that does it (linear control variates). A value that hardly varies, as in an
+    empty whitened direction, is left alone; the normal matrix is regularised at rounding level.
     """
     samples = values.shape[-1]
     centred = values - values.mean(2, keepdim=True)
-    scale = centred.square().mean(2, keepdim=True).sqrt().clamp_min(torch.finfo(values.dtype).tiny)
-    centred = centred / scale
+    scale = centred.square().mean(2, keepdim=True).sqrt()
+    varies = scale > EMPTY
+    centred = torch.where(varies, centred / scale.clamp_min(EMPTY), 0.0)
     normal = centred @ centred.mT / samples
     normal = normal + 1e-10 * torch.eye(values.shape[1], dtype=values.dtype)
-    gap = ((targets - values.mean(2)) / scale[:, :, 0]).unsqueeze(2)
+    gap = torch.where(varies, (targets - values.mean(2)).unsqueeze(2) / scale.clamp_min(EMPTY), 0.0)
     multipliers = torch.linalg.solve(normal, gap)
     return (1 + (multipliers.mT @ centred)[:, 0]) / samples

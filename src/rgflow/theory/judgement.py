@@ -27,8 +27,9 @@ class WholeModel:
 
     `outputs_square` mean squared output (measured); `loss` mean initial loss (measured); `target_square` mean squared
     target or None; `classes` or None; `constant` names of constant features; `scale_range` largest over smallest feature
-    rms, with `extremes` naming both; `learning_rate` the user's, `stable_limit` the measured limit; `unstable` activations
-    without critical point with the reason; `remedy` the command that tunes this model; `hidden_layers` of the chain.
+    rms, with `extremes` naming both; `learning_rate` the user's, `stable_limit` the limit; `uncritical` activations
+    without critical point, each with the reason; `clones` modules that start as copies; `remedy` the command that tunes
+    this model; `error` what it raised midway, else "".
     """
 
     outputs_square: float
@@ -45,12 +46,14 @@ class WholeModel:
     uncritical: tuple[tuple[str, str], ...]
     clones: tuple[tuple[str, ...], ...]
     remedy: str
+    error: str = ""
 
 
 def judge(rows: Sequence[LayerReport], whole: WholeModel) -> tuple[Finding, ...]:
     """Return all findings, problems first, in the order in which they would be mended."""
     linear = [row for row in rows if row.parametric and row.width is not None]
     found = [
+        *_stopped(linear, whole),
         *_signal(linear, whole),
         *_collapse(linear, whole),
         *_gradient(linear, whole),
@@ -108,6 +111,16 @@ def _number(estimate: Estimate) -> str:
     return f"{estimate.value:.3g}{error}"
 
 
+def _stopped(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
+    if not whole.error:
+        return []
+    where = f" after layer {rows[-1].name}" if rows else ""
+    message = f"The model stopped{where}: {whole.error}"
+    return [
+        Finding("stopped", rows[-1].name if rows else "", message, {}, "mend the model's forward, then check again")
+    ]
+
+
 def _signal(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
     values = [(row, value) for row in rows if (value := _value(row.signal)) is not None and value > 0]
     broken = next((row for row in rows if row.signal.measured and not math.isfinite(row.signal.measured.value)), None)
@@ -154,10 +167,10 @@ def _collapse(rows: Sequence[LayerReport], whole: WholeModel) -> list[Finding]:
     start = parts[0][1]
     for place, (row, part) in enumerate(parts):
         if all(later < start / DEPTH_TOLERANCE for _, later in parts[place:]):
-            per_layer = (start / part) ** (1 / place) if part > 0 else math.inf
+            pace = f", {(start / part) ** (1 / place):.2g}x less in each layer" if part > 0 else ""
             message = (
                 f"From layer {row.name} on outputs hardly depend on the input: the spread is {part:.2g} of the signal"
-                f" ({start:.2g} in layer {parts[0][0].name}), {per_layer:.2g}x less in each layer"
+                f" ({start:.2g} in layer {parts[0][0].name}){pace}"
             )
             return [_found("inputs-collapse", row, message, row.spread, part / start, whole)]
     return []

@@ -16,7 +16,7 @@ from rgflow.numerics.pairs import pair_root
 
 __all__ = ["PairKernel", "Whitening"]
 
-PARALLEL = 1e-7  # sqrt of rounding: below it the two inputs are parallel and one whitened direction is empty
+PARALLEL = 1e-6  # well above sqrt of rounding: below it two inputs are parallel and one whitened direction is empty
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,10 @@ class PairKernel:
     def whitening(self) -> Whitening:
         """Return the whitened basis, its directions kept away from zero length."""
         root = pair_root(self.first, self.second, self.distance)
-        sine, cosine = root.sine.clamp_min(PARALLEL), root.cosine.clamp_min(PARALLEL)
-        # A distance that is small but known keeps its digits; only an exactly empty direction is replaced.
-        sine = torch.where(root.sine > 0, root.sine, sine)
+        # A small angle keeps its digits unless it is the difference of two larger numbers: then the inputs are parallel.
+        scale = 2 * (root.deviation_a * root.deviation_b).sqrt()
+        sine = torch.maximum(root.sine, PARALLEL * root.gap.abs() / scale)
+        cosine = torch.maximum(root.cosine, PARALLEL * (root.deviation_a + root.deviation_b) / scale)
         return Whitening(root.deviation_a, root.deviation_b, root.gap, sine, cosine)
 
     def unwhiten(self) -> Tensor:

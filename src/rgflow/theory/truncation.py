@@ -49,12 +49,14 @@ def curvature_bar(flow: BatchFlow, tangent: BatchTangent) -> float:
     """Return the relative bar of the top curvature: the output's control plus half the relative variance of its kernel.
 
     The mean of a top eigenvalue lies above the top eigenvalue of the mean by half a relative variance. Of the tangent
-    kernel, each layer's share fluctuates with the activity below it and with the slopes of all layers above it.
+    kernel, each layer's share fluctuates with the activity below it, and with sum_j W_j^2 s'_j^2 of all layers above it:
+    one term of that sum has the relative variance (3 + kappa_W) (1 + slope scatter) - 1.
     """
     shares = tangent.shares
     variance = 0.0
     for hidden, state in enumerate(flow.inputs[1:], start=1):
         width = flow.widths[hidden]
         behind = float(shares[:hidden].sum())
-        variance += (float(shares[hidden]) * state.activity_scatter + behind * state.slope_scatter) / width
+        backward = (3 + flow.laws[hidden].weight_kurtosis) * (1 + state.slope_scatter) - 1
+        variance += (float(shares[hidden]) * state.activity_scatter + behind * backward) / width
     return flow.means[-1].control_signal + variance / 2
