@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import rgflow
+from cli.signals import interruptible
 from rgflow.cli import main
 from tests.tolerances import SINGLE
 
@@ -49,6 +50,7 @@ def started(words: list[str], *, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "rgflow.cli", *words],
         cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=interruptible,
     )  # fmt: skip
 
 

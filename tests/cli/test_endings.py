@@ -9,6 +9,7 @@ import warnings
 import pytest
 import torch
 
+from cli.signals import interruptible
 from rgflow.cli.endings import ended
 from rgflow.cli.output import output_path, write_state
 from rgflow.cli.progress import progress_bar
@@ -69,6 +70,7 @@ def test_a_real_interrupt_ends_with_130_and_one_line():
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=interruptible,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

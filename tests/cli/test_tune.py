@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from cli.signals import interruptible
 from rgflow.cli import main
 from rgflow.networks import load_factory
 
@@ -110,6 +111,7 @@ def test_verify_shows_its_progress_and_ctrl_c_ends_it_with_130_and_no_file(tmp_p
         stdout=subprocess.PIPE,
         stderr=other,
         stdin=subprocess.DEVNULL,
+        preexec_fn=interruptible,
     )
     os.close(other)
     shown = b""

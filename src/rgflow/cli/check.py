@@ -1,5 +1,6 @@
 """`rgflow check MODEL --data DATA`: forecast and measure a network before it is trained, and judge it."""
 
+import shlex
 import sys
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
@@ -113,8 +114,15 @@ def _report(request: _Request) -> "CheckReport":
             batch=request.batch,
             device=request.device,
             model_name=request.model,
+            remedy=_remedy(request),
             progress=progress,
         )
+
+
+def _remedy(request: _Request) -> str:
+    """Return the command that tunes this model on these data, as one types it."""
+    words = ["rgflow", "tune", request.model, "--data", request.data]
+    return shlex.join(words + (["--target", request.target] if request.target else []))
 
 
 def _write(report: "CheckReport", *, files: _Files) -> None:

@@ -144,7 +144,7 @@ def _refuse_arguments(function: Callable[..., Any], *, name: str) -> None:
     if needed:
         raise ModelError(
             f"the factory {name} needs the argument{'s' * (len(needed) > 1)} {', '.join(needed)}; "
-            "give them defaults, or name a function without arguments that builds the model"
+            "write defaults in its definition, or name a function without arguments that builds the model"
         )
 
 

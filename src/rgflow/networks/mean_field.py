@@ -73,7 +73,7 @@ def forecast_rows(
     """
     if not draws or seeds < 1:
         raise SettingError(f"{len(draws)} draws and {seeds} seeds were given; a forecast needs at least 1 of each")
-    deadline = time.monotonic() + time_budget
+    deadline = time.thread_time() + time_budget
     with double_precision(draws[0], seed=seed):
         try:
             modules = [private_copy(draw, inputs) for draw in draws]
@@ -89,14 +89,14 @@ def forecast_rows(
         replicas = _replicas(scout, cap=location_cap)
         records: list[SeedRecord] = []
         for number in range(seeds):
-            started = time.monotonic()
+            started = time.thread_time()
             settings = SeedSettings(replicas, number * replicas, seed + number, deadline, location_cap)
             record = run_seed(modules[0], x, y, scout=scout, tensors=tensors, loss=loss, settings=settings)
             if record.late and records:
                 break
             records.append(record)
             # A second seed that cannot finish in the time left would only be thrown away.
-            if record.late or record.forward_failure or 2 * time.monotonic() - started > deadline:
+            if record.late or record.forward_failure or 2 * time.thread_time() - started > deadline:
                 break
         return _result(scout, records, wanted=seeds, replicas=replicas)
 

@@ -31,7 +31,7 @@ __all__ = ["SeedRecord", "SeedSettings", "run_seed"]
 
 @dataclass(frozen=True)
 class SeedSettings:
-    """Replicas, first draw to take literal parameters from, seed, deadline (monotonic clock), largest dense map."""
+    """Replicas, first draw to take literal parameters from, seed, deadline (processor time), largest dense map."""
 
     replicas: int
     start: int

@@ -23,7 +23,7 @@ _LEAST_WIDTH = 60
 _LEGEND = (
     "signal, spread: mean squares of the layer's output, over inputs and between inputs",
     "gradient: rms norm of the layer's parameter gradient (loss per unit of parameter)",
-    "±sd: forecast seed-to-seed standard deviation, ±se: standard error of the measurement, in % of the number before",
+    "±sd: forecast seed-to-seed standard deviation, in % (±se, where shown: standard error of the measurement)",
     "z = (measured - forecast) / combined error, ! where |z| >= 4",
     "from: how the forecast was made",
     "all errors, units and sources in full: --json, --html",
@@ -99,7 +99,9 @@ def _findings(report: CheckReport, *, spell: Spelling) -> Iterator[RenderableTyp
     elif report.verdict == "healthy":
         yield Text("HEALTHY  no problem found", style="bold green")
     else:
-        yield Text(f"FINDINGS  {problems}", style="bold red")
+        notes = len(report.findings) - problems
+        count = f"{problems} problem{'s' * (problems != 1)}" + (f", {notes} note{'s' * (notes != 1)}" if notes else "")
+        yield Text(f"FINDINGS  {count}", style="bold red")
     for finding in report.findings:
         yield from _finding(finding, spell=spell)
 

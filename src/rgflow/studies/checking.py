@@ -43,8 +43,9 @@ from rgflow.theory.judgement import WholeModel, judge, row_verdicts
 __all__ = ["check"]
 
 CURVATURE_NETWORKS = 8  # explicit networks on which the top curvature is measured: a standard error of about 10 %
-NARROW = 256  # widest chain that runs on one thread
-CURVATURE_SECONDS = 6.0  # after which no further network is begun
+NARROW = 256  # widest chain that runs on one thread; wider ones gain from two
+CURVATURE_FEW = 3  # networks where one of them is dear
+DEAR = 2e8  # parameters x inputs x positions, about a second per network
 Progress = Callable[[str, float], None]
 
 
@@ -60,12 +61,14 @@ def check(
     batch: int | None = None,
     device: str = "cpu",
     model_name: str | None = None,
+    remedy: str = "rgflow.tune(model, inputs, targets)",
     progress: Progress | None = None,
 ) -> CheckReport:
     """Return the report of one check: every layer forecast, measured on drawn networks and judged.
 
     `model_or_factory` is a callable without arguments that builds the model, or a module; `inputs` an array, a tensor or
     a Dataset. A factory is drawn `networks` times; a module is copied and redrawn by its own laws where possible.
+    `model_name` and `remedy` are how the report names the model and the way to tune it.
     Errors: each forecast carries its error bar, each measurement its standard error over networks.
     Raises: SettingError, DataError, ModelError, DeviceError, each with one sentence.
 
@@ -98,13 +101,12 @@ def check(
         clock.enter("forecasting", 0.5)
         forecast = forecast_model(draws, choice, task=task, laws=laws, seed=seed + 1)
         clock.enter("stability", 0.85)
-        curvature = _curvature(draws, choice.batch, task, seed=seed)
+        curvature = _curvature(draws, choice, task, seed=seed)
         cells = len(choice.batch.inputs) * task.outputs
         rate = _learning_rate(curvature, forecast, cells=cells, given=learning_rate, optimizer=optimizer)
         clock.enter("judging", 0.97)
         rows = compared_rows(measured, forecast=forecast, laws=laws, curvature=curvature)
         name = model_name or factory.name
-        remedy = f"rgflow tune {name} --data {data.name}"
         whole = _whole(data, measured, task=task, rate=rate, forecast=forecast, clones=clones, remedy=remedy)
         findings = judge(rows, whole)
         clock.leave()
@@ -180,12 +182,15 @@ class _Clock:
             self.seconds[self.stage] = time.perf_counter() - self.since
 
 
-def _curvature(draws: Draws, batch: Dataset, task: Task, *, seed: int) -> "CurvatureMeasurement | str":
-    """Return the curvature measured on a few networks, or why it could not be."""
+def _curvature(draws: Draws, choice: BatchChoice, task: Task, *, seed: int) -> "CurvatureMeasurement | str":
+    """Return the curvature measured on a few networks, or why it could not be; their number depends on size alone."""
+    batch = choice.batch
+    cost = sum(p.numel() for p in draws.draw(0).parameters()) * len(batch.inputs) * choice.trial.positions
+    count = CURVATURE_NETWORKS if cost < DEAR else CURVATURE_FEW
     try:
         return curvature_top(
             draws, batch.inputs, task.targets, task_loss=task.kind,
-            networks=min(CURVATURE_NETWORKS, len(draws)), seed=seed, seconds=CURVATURE_SECONDS,
+            networks=min(count, len(draws)), seed=seed,
         )  # fmt: skip
     except RgflowError as error:
         return f"the curvature could not be measured: {error}"

@@ -17,12 +17,13 @@ from rgflow.numerics.activations import Activation
 from rgflow.theory.first_layer import FirstLayer, first_layer, pair_distance, second_state
 from rgflow.theory.input_flow import InputState, input_flow
 from rgflow.theory.laws import LayerLaw, bias_mixture
-from rgflow.theory.pair_flow import PairState, pair_flow
+from rgflow.theory.pair_flow import PairState, concatenated, pair_flow
 from rgflow.theory.pair_surface import PairSurface, pair_surface
 
 __all__ = ["BatchFlow", "LayerMean", "batch_flow"]
 
 TOWARDS_FAR = 0.75  # of the pairs; measured on digits and raw breast_cancer: least error of mean and deviation together
+PAIRS_AT_ONCE = 32  # of the second layer: thousands of virtual neurons each
 COINCIDENT = 1e-24  # distance over kernel below which two rows of the batch are the same input: rounding squared
 
 
@@ -100,16 +101,20 @@ def batch_flow(
     index = everything[:, sampled]
     pairs: tuple[PairState, ...] = ()
     if len(laws) > 1:
-        second = second_state(
-            first,
-            first=index[0],
-            second=index[1],
-            activation=activations[0],
-            width=widths[1],
-            law=laws[1],
-            mixtures=mixtures[:2],
-            order=order,
-        )
+        groups = [
+            second_state(
+                first,
+                first=group[0],
+                second=group[1],
+                activation=activations[0],
+                width=widths[1],
+                law=laws[1],
+                mixtures=mixtures[:2],
+                order=order,
+            )
+            for group in index.split(PAIRS_AT_ONCE, dim=1)
+        ]
+        second = concatenated(groups)
         pairs = pair_flow(second, widths=widths, laws=laws, activations=activations, mixtures=mixtures, order=order)
     means = [_first_mean(states[0], distance, share)]
     for state, pair in zip(states[1:], pairs, strict=True):

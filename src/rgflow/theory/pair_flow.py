@@ -20,9 +20,9 @@ from rgflow.numerics.pairs import pair_nodes
 from rgflow.theory.laws import BiasMixture, LayerLaw
 from rgflow.theory.pair_kernel import PairKernel
 
-__all__ = ["Nodes", "OutputFeatures", "PairState", "mixture_nodes", "output_features", "pair_flow"]
+__all__ = ["Nodes", "OutputFeatures", "PairState", "concatenated", "mixture_nodes", "output_features", "pair_flow"]
 
-NODES_AT_ONCE = 1_000_000  # quadrature nodes in one piece of work: about 200 MB of float64 temporaries
+NODES_AT_ONCE = 250_000  # quadrature nodes in one piece of work: about 60 MB of float64 temporaries
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class PairState:
 _BY_PAIR = ("covariance", "shift", "fourth", "slope")
 
 
-def _concatenated(parts: "list[PairState]") -> PairState:
+def concatenated(parts: "list[PairState]") -> PairState:
     """Return the states of groups of pairs as one."""
     if len(parts) == 1:
         return parts[0]
@@ -105,7 +105,7 @@ def pair_flow(
             _step, width=widths[layer], law=laws[layer], activation=activation, mixture=mixtures[layer], order=order
         )
         parts = states[-1].split(_affordable(states[-1], activation, order))
-        states.append(_concatenated([step(part) for part in parts]))
+        states.append(concatenated([step(part) for part in parts]))
     return tuple(states)
 
 
