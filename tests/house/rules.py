@@ -86,7 +86,8 @@ def name_offences(text: str) -> list[str]:
     public = _public_names(tree)
     if public is None:
         return ["no __all__"]
-    defined = {name: node for node in tree.body for name in _bound_names(node)}
+    body = [inner for node in tree.body for inner in (node.body if isinstance(node, ast.With) else [node])]
+    defined = {name: node for node in body for name in _bound_names(node)}
     offences = [f"{name} is in __all__ but not defined" for name in public if name not in defined]
     for name in public:
         offences += _undocumented(defined.get(name), name=name)

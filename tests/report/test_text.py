@@ -76,7 +76,7 @@ def test_the_head_names_model_data_networks_and_seed():
 
 def test_findings_carry_code_message_evidence_and_remedy():
     text = " ".join(to_text(EXAMPLES["collapsing"]).split())
-    assert "FINDINGS 2 inputs-collapse from layer 8 on" in text
+    assert "FINDINGS 2 problems, 1 note inputs-collapse from layer 8 on" in text
     assert "evidence: layer 8, forecast fall per layer 6.02" in text
     assert "remedy: rgflow tune deep_relu.py:build --data digits proof: add --verify" in text
     assert "seeds-differ (note)" in text

@@ -243,7 +243,7 @@ def test_a_deep_network_with_pytorchs_own_initialisation_collapses() -> None:
     assert "gradient-vanishes" in verdicts[0]
     assert "inputs-collapse" in verdicts[-1]
     collapse = next(finding for finding in report.findings if finding.code == "inputs-collapse")
-    assert collapse.remedy == "rgflow tune build --data data"
+    assert collapse.remedy == "rgflow.tune(model, inputs, targets)"
     assert "forecast" in str(collapse.evidence["here"])
     assert "measured" in str(collapse.evidence["here"])
 

@@ -43,6 +43,7 @@ from rgflow.theory.judgement import WholeModel, judge, row_verdicts
 __all__ = ["check"]
 
 CURVATURE_NETWORKS = 8  # explicit networks on which the top curvature is measured: a standard error of about 10 %
+LARGEST_BATCH = 4096  # the theory looks at all pairs of inputs: 1 GB beyond it
 NARROW = 256  # widest chain that runs on one thread; wider ones gain from two
 CURVATURE_FEW = 3  # networks where one of them is dear
 DEAR = 2e8  # parameters x inputs x positions, about a second per network
@@ -135,8 +136,8 @@ def _checked(
         raise SettingError(f"networks is {networks}; at least 2 are needed for a spread over seeds")
     if seed < 0:
         raise SettingError(f"seed is {seed}; it must be a whole number >= 0")
-    if batch is not None and batch < 2:
-        raise SettingError(f"batch is {batch}; at least 2 inputs are needed to tell inputs apart")
+    if batch is not None and not 2 <= batch <= LARGEST_BATCH:
+        raise SettingError(f"batch is {batch}; it must lie between 2, to tell inputs apart, and {LARGEST_BATCH}")
     if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
         raise SettingError(f"learning_rate is {learning_rate}; it must be a positive number")
     if optimizer not in ("sgd", "adam", "adamw"):

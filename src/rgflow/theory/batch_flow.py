@@ -97,41 +97,44 @@ def batch_flow(
     a, b = everything
     surface = pair_surface(first=first.kernel[a], second=first.kernel[b], distance=distance, sampled=sampled)
     states = input_flow(first, laws=laws, activations=activations)
-    mixtures = [bias_mixture(law, kernel=float(state.kernel.min())) for law, state in zip(laws, states, strict=True)]
     index = everything[:, sampled]
-    pairs: tuple[PairState, ...] = ()
-    if len(laws) > 1:
-        groups = [
-            second_state(
-                first,
-                first=group[0],
-                second=group[1],
-                activation=activations[0],
-                width=widths[1],
-                law=laws[1],
-                mixtures=mixtures[:2],
-                order=order,
-            )
-            for group in index.split(PAIRS_AT_ONCE, dim=1)
-        ]
-        second = concatenated(groups)
-        pairs = pair_flow(second, widths=widths, laws=laws, activations=activations, mixtures=mixtures, order=order)
+    settings = (tuple(widths), tuple(laws), tuple(activations))
+    pairs = _pair_states(first, states, index, settings=settings, order=order)
     means = [_first_mean(states[0], distance, share)]
     for state, pair in zip(states[1:], pairs, strict=True):
         start = _Sample(distance, sampled, weight, share)
         means.append(_layer_mean(state, pair, index=index, surface=surface, start=start))
-    return BatchFlow(
-        tuple(widths),
-        tuple(laws),
-        tuple(activations),
-        first,
-        states,
-        pairs,
-        index,
-        weight,
-        everything,
-        surface,
-        tuple(means),
+    return BatchFlow(*settings, first, states, pairs, index, weight, everything, surface, tuple(means))
+
+
+def _pair_states(
+    first: FirstLayer,
+    states: tuple[InputState, ...],
+    index: Tensor,
+    *,
+    settings: tuple[tuple[int, ...], tuple[LayerLaw, ...], tuple[Activation, ...]],
+    order: int,
+) -> tuple[PairState, ...]:
+    """Return the states of layers 2..L of the pairs `index` (2, P); none for a single layer."""
+    widths, laws, activations = settings
+    if len(laws) == 1:
+        return ()
+    mixtures = [bias_mixture(law, kernel=float(state.kernel.min())) for law, state in zip(laws, states, strict=True)]
+    groups = [
+        second_state(
+            first,
+            first=group[0],
+            second=group[1],
+            activation=activations[0],
+            width=widths[1],
+            law=laws[1],
+            mixtures=mixtures[:2],
+            order=order,
+        )
+        for group in index.split(PAIRS_AT_ONCE, dim=1)
+    ]
+    return pair_flow(
+        concatenated(groups), widths=widths, laws=laws, activations=activations, mixtures=mixtures, order=order
     )
 
 
