@@ -41,6 +41,7 @@ CASES = {
     "gelu, PyTorch default": ("gelu", [10, 32, 32, 32, 4], default_laws),
     "selu, LeCun": ("selu", [10, 32, 32, 32, 32, 3], lambda w: [LayerLaw(1.0)] * 5),
     "sin on two features": ("sin", [2, 48, 48, 48, 1], default_laws),
+    "linear, seven layers": ("identity", [10] + [40] * 7, lambda w: [LayerLaw(1.0)] * 7),
     "relu, biased": ("relu", [10, 40, 40, 40, 6], lambda w: [LayerLaw(1.5, 0.4, 0.0, UNIFORM)] * 4),
 }
 
