@@ -16,7 +16,7 @@ from rgflow.theory.gradient import BatchGradient, LossKind, batch_gradient
 from rgflow.theory.laws import LayerLaw
 from rgflow.theory.seed_deviation import Deviation, seed_deviation
 from rgflow.theory.tangent import BatchTangent, batch_tangent
-from rgflow.theory.truncation import curvature_bar, deviation_bar, gradient_bar, mean_bar
+from rgflow.theory.truncation import curvature_bar, deviation_bar, gradient_bar, mean_bar, tangent_bar
 
 __all__ = ["ChainForecast", "ChainSettings", "forecast_chain"]
 
@@ -63,11 +63,11 @@ def forecast_chain(
         for index in range(len(chain.laws))
     )
     trace = chain.widths[-1] * float(tangent.total.trace())
-    last = flow.means[-1].control_signal
+    bar = sum(float(share) * tangent_bar(flow, layer=layer) for layer, share in enumerate(tangent.shares))
     return ChainForecast(
         rows,
         curvature=None if gradient is None else _curvature(flow, tangent, gradient),
-        tangent_trace=Estimate(trace, trace * last, "truncation"),
+        tangent_trace=Estimate(trace, trace * bar, "truncation"),
         flow=flow,
     )
 
@@ -103,7 +103,7 @@ def _row(
         ),
         gradient_square=square,
         backward_square=backward,
-        tangent_trace=Estimate(trace, trace * flow.means[-1].control_signal, "truncation"),
+        tangent_trace=Estimate(trace, trace * tangent_bar(flow, layer=index), "truncation"),
         chi_parallel=None if state.parallel is None else float(state.parallel.mean()),
         chi_perpendicular=None if state.perpendicular is None else float(state.perpendicular.mean()),
         control=mean.control_signal,

@@ -10,7 +10,7 @@ from rgflow.theory.batch_flow import BatchFlow
 from rgflow.theory.gradient import BatchGradient
 from rgflow.theory.tangent import BatchTangent
 
-__all__ = ["curvature_bar", "deviation_bar", "gradient_bar", "mean_bar"]
+__all__ = ["curvature_bar", "deviation_bar", "gradient_bar", "mean_bar", "tangent_bar"]
 
 
 def mean_bar(*, control: float, shift: float) -> float:
@@ -45,18 +45,23 @@ def _elasticity(flow: BatchFlow, *, above: int) -> float:
     return float(result.mean().abs())
 
 
-def curvature_bar(flow: BatchFlow, tangent: BatchTangent) -> float:
-    """Return the relative bar of the top curvature: the output's control plus half the relative variance of its kernel.
+def tangent_bar(flow: BatchFlow, *, layer: int) -> float:
+    """Return the relative bar of one layer's part of the tangent kernel (0-based): half its relative variance over seeds.
 
-    The mean of a top eigenvalue lies above the top eigenvalue of the mean by half a relative variance. Of the tangent
-    kernel, each layer's share fluctuates with the activity below it, and with sum_j W_j^2 s'_j^2 of all layers above it:
-    one term of that sum has the relative variance (3 + kappa_W) (1 + slope scatter) - 1.
+    That part fluctuates with the activity below it, and with sum_j W_j^2 s'_j^2 of every hidden layer above it: one term
+    of that sum has the relative variance (3 + kappa_W) (1 + slope scatter) - 1. The mean shifts at the same order.
     """
-    shares = tangent.shares
-    variance = 0.0
-    for hidden, state in enumerate(flow.inputs[1:], start=1):
-        width = flow.widths[hidden]
-        behind = float(shares[:hidden].sum())
-        backward = (3 + flow.laws[hidden].weight_kurtosis) * (1 + state.slope_scatter) - 1
-        variance += (float(shares[hidden]) * state.activity_scatter + behind * backward) / width
-    return flow.means[-1].control_signal + variance / 2
+    variance = 0.0 if layer == 0 else flow.inputs[layer].activity_scatter / flow.widths[layer]
+    for above in range(layer + 1, len(flow.laws)):
+        slopes = flow.inputs[above].slope_scatter
+        variance += ((3 + flow.laws[above].weight_kurtosis) * (1 + slopes) - 1) / flow.widths[above]
+    return variance / 2
+
+
+def curvature_bar(flow: BatchFlow, tangent: BatchTangent) -> float:
+    """Return the relative bar of the top curvature: the output's control plus the bars of the layers by their shares.
+
+    The mean of a top eigenvalue lies above the top eigenvalue of the mean by about half a relative variance.
+    """
+    bars = (float(share) * tangent_bar(flow, layer=layer) for layer, share in enumerate(tangent.shares))
+    return flow.means[-1].control_signal + sum(bars)
