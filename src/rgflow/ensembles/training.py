@@ -258,7 +258,7 @@ class _Stack:
                 self.buffers = {name: b.clone() for name, b in kept.items()}
                 with torch.no_grad(), torch.random.fork_rng(devices=[sample.device] if sample.is_cuda else []):
                     self._vectorised(sample.expand(len(self.rates), *sample.shape))
-        except Exception:
+        except Exception:  # whatever vmap cannot do, the loop over members does, with the same numbers
             return False
         finally:
             self.buffers = kept
