@@ -11,7 +11,22 @@ import pytest
 
 import rgflow
 
-HEAVY = ("torch", "numba", "plotly", "sklearn", "pandas", "scipy", "numpy", "jinja2", "pyarrow", "PIL")
+HEAVY = (
+    "torch",
+    "numba",
+    "sympy",
+    "zarr",
+    "dask",
+    "distributed",
+    "plotly",
+    "sklearn",
+    "pandas",
+    "scipy",
+    "numpy",
+    "jinja2",
+    "pyarrow",
+    "PIL",
+)
 CPU_SECONDS = 0.6
 SOURCE = Path(rgflow.__file__).parents[1]
 

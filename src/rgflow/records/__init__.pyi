@@ -6,6 +6,7 @@ from .dataset import Task as Task
 from .estimate import ErrorKind as ErrorKind
 from .estimate import Estimate as Estimate
 from .estimate import Quantity as Quantity
+from .flow import Flow as Flow
 from .layer import Finding as Finding
 from .layer import LayerReport as LayerReport
 from .layer import Severity as Severity
