@@ -21,3 +21,4 @@ from .measurement import (
     RowIdentity as RowIdentity,
 )
 from .tuning import LayerChange as LayerChange
+from .width_list import width_list as width_list

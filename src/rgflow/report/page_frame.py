@@ -9,6 +9,7 @@ import gzip
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -33,12 +34,13 @@ class PageFrame:
 def page_frame(environment: Environment) -> PageFrame:
     """Return the parts that every page carries."""
     style, script = (environment.get_template(name).render() for name in ("page.css", "page.js"))
-    return PageFrame(Markup(style), Markup(script), _packed(get_plotlyjs()))
+    return PageFrame(Markup(style), Markup(script), _plotly())
 
 
-def _packed(script: str) -> str:
-    """Return a script as base64 of gzip: a third of its size; the page's own script unpacks and runs it."""
-    return base64.b64encode(gzip.compress(script.encode(), compresslevel=9, mtime=0)).decode("ascii")
+@cache
+def _plotly() -> str:
+    """Return plotly.js as base64 of gzip: a third of its size; the page's own script unpacks and runs it."""
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), compresslevel=9, mtime=0)).decode("ascii")
 
 
 def page_environment() -> Environment:
