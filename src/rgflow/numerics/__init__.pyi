@@ -57,6 +57,12 @@ from .pairs import (
 )
 from .second_moments import derivative_moment as derivative_moment
 from .second_moments import second_moment as second_moment
+from .standard_laws import StandardLaw as StandardLaw
+from .standard_laws import TruncatedNormal as TruncatedNormal
+from .standard_laws import exponential as exponential
+from .standard_laws import standard_law as standard_law
+from .standard_laws import truncated_normal as truncated_normal
+from .standard_laws import two_point as two_point
 from .statistics import (
     Statistic as Statistic,
 )
