@@ -41,6 +41,11 @@ from .gaussian import (
 from .gaussian import (
     moments as moments,
 )
+from .kernel_derivatives import CurvatureShift as CurvatureShift
+from .kernel_derivatives import KernelCurvature as KernelCurvature
+from .kernel_derivatives import KernelResponse as KernelResponse
+from .kernel_derivatives import kernel_curvature as kernel_curvature
+from .kernel_derivatives import kernel_response as kernel_response
 from .pair_space import pair_count as pair_count
 from .pair_space import pair_inputs as pair_inputs
 from .pair_space import pair_matrix as pair_matrix
