@@ -1,3 +1,5 @@
+from .action_couplings import Couplings as Couplings
+from .action_couplings import couplings as couplings
 from .chain_forecast import (
     ChainForecast as ChainForecast,
 )
@@ -7,7 +9,22 @@ from .chain_forecast import (
 from .chain_forecast import (
     forecast_chain as forecast_chain,
 )
+from .effective_flow import flow as flow
 from .laws import LayerLaw as LayerLaw
+from .metric_fluctuations import metric_covariance as metric_covariance
+from .metric_fluctuations import (
+    scale_invariant_relative_variance as scale_invariant_relative_variance,
+)
+from .neuron_information import AspectRatio as AspectRatio
+from .neuron_information import InformationCurve as InformationCurve
+from .neuron_information import MutualInformation as MutualInformation
+from .neuron_information import NeuronEntropy as NeuronEntropy
+from .neuron_information import entropy as entropy
+from .neuron_information import lognormal_information as lognormal_information
+from .neuron_information import mutual_information as mutual_information
+from .neuron_information import optimal_aspect_ratio as optimal_aspect_ratio
+from .parameter_laws import EntryLaw as EntryLaw
+from .parameter_laws import truncated_normal as truncated_normal
 from .scaling import LearningRates as LearningRates
 from .scaling import learning_rates as learning_rates
 from .universality import Criticality as Criticality

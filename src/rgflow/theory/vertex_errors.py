@@ -1,0 +1,96 @@
+"""How numerical errors of integration and of the kernel pass through one step of vertex and correction.
+
+Everything is measured in units of s_a s_b, s_a = sqrt(K_aa), of its own layer; inputs without variance are left out,
+for nothing of them fluctuates. Bounds are first order in the errors: products of two of them are dropped.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rgflow.numerics.kernel_derivatives import CurvatureShift, KernelResponse
+from rgflow.theory.kernel_flow import KernelFlow
+from rgflow.theory.pair_space import pair_space
+
+__all__ = ["SENSITIVITY", "StepUnits", "step_units"]
+
+# A relative error e of the kernel moves averages of four features, and the entries of M and H, by at most this many e:
+# they are homogeneous of degree at most four in s_a, and each derivative with respect to rho counts one more.
+SENSITIVITY = 8.0
+
+
+@dataclass(frozen=True)
+class StepUnits:
+    """Units (P,) below and above a step, errors of the kernel below, and how kinks magnify errors of correlations.
+
+    `sharp` and `sharper` multiply a correlation's error in averages of s'' and s'''': 1 for smooth activations, the inverse
+    first and third power of the distance sqrt(1 - rho^2) of the closest two inputs where there are kinks.
+    """
+
+    below: Tensor
+    above: Tensor
+    kernel_error: float
+    correlation_error: float
+    sharp: float
+    sharper: float
+
+    def relative(self, values: Tensor) -> float:
+        """Return the largest |entry| of values above the step (P,) or (P, P), in units of that layer."""
+        return _largest(values, self.above)
+
+    def relative_below(self, values: Tensor) -> float:
+        """Return the same of values below the step."""
+        return _largest(values, self.below)
+
+    @property
+    def slack(self) -> float:
+        """Relative error of averages of undifferentiated features that the kernel's own error causes."""
+        return SENSITIVITY * (self.kernel_error + self.correlation_error)
+
+    def growth(self, answer: KernelResponse, weight: float) -> float:
+        """Return the largest row sum of |M|."""
+        absolute = KernelResponse(answer.slope.abs(), answer.bend.abs(), answer.error)
+        return self.relative(absolute.apply(self.below, weight_variance=weight))
+
+    def blur(self, answer: KernelResponse, weight: float) -> float:
+        """Return a bound on the error of a row sum of |M|."""
+        own = KernelResponse(answer.error, answer.error, answer.error)
+        kernel = SENSITIVITY * (self.kernel_error + self.correlation_error * self.sharp)
+        return self.relative(own.apply(self.below, weight_variance=weight)) + kernel * self.growth(answer, weight)
+
+    def bend(self, bend: CurvatureShift, *, source: Tensor, source_error: float) -> float:
+        """Return a bound on the error of H[V], given that of V."""
+        value, size = self.relative(bend.value), self.relative_below(source)
+        kernel = SENSITIVITY * (self.kernel_error + self.correlation_error * self.sharper)
+        per_source = max(value / size, 1.0) if size > 0 else 1.0
+        return self.relative(bend.error) + kernel * value + per_source * source_error
+
+
+def step_units(kernels: KernelFlow, *, above: int, kinked: bool) -> StepUnits:
+    """Return the units of the step into layer `above` (0-based)."""
+    close = float(kernels.closeness[above - 1]) ** 0.5 if kinked else 1.0
+    close = max(close, 1e-8)  # the square root of rounding: closer inputs are not told apart by their kernel
+    return StepUnits(
+        _units(kernels.kernel[above - 1]),
+        _units(kernels.kernel[above]),
+        float(kernels.diagonal_error[above - 1]),
+        float(kernels.correlation_error[above - 1]),
+        1.0 / close,
+        1.0 / close**3,
+    )
+
+
+def _units(kernel: Tensor) -> Tensor:
+    size = kernel.diagonal().clamp_min(0.0).sqrt()
+    return pair_space(len(kernel)).vector(torch.outer(size, size))
+
+
+def _largest(values: Tensor, units: Tensor) -> float:
+    alive = units > 0
+    if not bool(alive.any()):
+        return 0.0
+    kept = units[alive]
+    if values.ndim == 1:
+        return float((values[alive] / kept).abs().max())
+    return float((values[alive][:, alive] / torch.outer(kept, kept)).abs().max())
