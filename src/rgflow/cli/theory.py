@@ -147,7 +147,7 @@ def _report(request: _Request) -> "TheoryReport":
         return theorise(
             network,
             rows,
-            name="" if request.inputs is None else f"{len(rows)} rows of {request.inputs}",
+            name="" if rows is None else f"{len(rows)} rows of {request.inputs}",
             networks=request.networks,
             seed=request.seed,
             weight_law=request.weight_law,

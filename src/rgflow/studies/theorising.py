@@ -119,8 +119,12 @@ def _drawn(
 ) -> Tensor | None:
     """Return the kernels (networks, L, N, N) of drawn networks: exact in law, or with weights where they are not Gaussian."""
 
-    def heard(fraction: float) -> None:
-        progress("networks", 0.2 + 0.5 * fraction)
+    done = 0
+
+    def heard(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("drawing networks", 0.2 + 0.5 * done / networks)
 
     if laws == ("gaussian", "gaussian"):
         drawn = sample_kernels(network, rows, networks=networks, seed=seed, keep_kernels=True, progress=heard)

@@ -7,9 +7,11 @@ Units: weight variances are pure numbers (fan_in * Var W), bias variances and ke
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
+from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from rgflow.errors import SettingError
@@ -25,6 +27,7 @@ _POINTS = 401
 # Layers after which a kernel that still moves is called drifting: flows at the critical point are powers of depth.
 _LONGEST = 1000
 _SETTLED = 1e-12  # relative change of the kernel in one layer
+_FOLLOWED = (1e-14, 1e8)  # kernels that a flow is followed through
 _GONE = (1e-12, 1e6)  # kernels beyond which the flow has died out or exploded, relative to where it started
 
 
@@ -69,7 +72,7 @@ def phase_lines(activation: Activation, *, levels: Sequence[float] = LEVELS) -> 
     """
     if any(not level > 0 for level in levels):
         raise SettingError(f"the levels of chi_perpendicular are {tuple(levels)}; each must be > 0")
-    kernel = torch.logspace(*map(math.log10, _KERNELS), _POINTS, dtype=torch.float64)
+    kernel = _logarithmic(*_KERNELS)
     found = moments(activation, kernel)
     return tuple(_line(level, kernel, found) for level in levels)
 
@@ -95,6 +98,7 @@ def fixed_state(
 
     "vanishing": below 1e-12 of the start; "exploding": above 1e6 times it, or averages that no longer exist;
     "drifting": still moving after 1000 layers, as on critical lines.
+    Errors: a fixed kernel to rounding; other ends to 1e-4.
     Raises: SettingError for negative variances or a start that is not positive.
     """
     if weight_variance < 0 or bias_variance < 0 or not kernel > 0:
@@ -102,26 +106,62 @@ def fixed_state(
             f"weight_variance is {weight_variance}, bias_variance {bias_variance}, kernel {kernel}; the variances must be"
             " >= 0 and the kernel > 0"
         )
-    state = torch.tensor([kernel], dtype=torch.float64)
-    kind = "drifting"
-    for _ in range(_LONGEST):
-        following = bias_variance + weight_variance * moments(activation, state).square
-        ratio = float(following / kernel)
-        if not _GONE[0] < ratio < _GONE[1]:  # NaN counts: the averages do not exist
-            kind = "vanishing" if ratio <= _GONE[0] else "exploding"
-            break
-        change = abs(float(following / state) - 1.0)
-        state = following
-        if change < _SETTLED:
-            kind = "fixed"
-            break
-    last = moments(activation, state)
+    end = _followed(_square_spline(activation), weight=weight_variance, bias=bias_variance, start=kernel)
+    if end.kind == "fixed":
+        end = replace(end, kernel=_polished(activation, end.kernel, weight=weight_variance, bias=bias_variance))
+    last = moments(activation, end.kernel)
     return FixedState(
-        kind,
-        float(state),
-        weight_variance * float(last.response / state),
+        end.kind,
+        end.kernel,
+        weight_variance * float(last.response) / end.kernel,
         weight_variance * float(last.slope_square),
     )
+
+
+@dataclass(frozen=True)
+class _End:
+    kind: str
+    kernel: float
+
+
+def _followed(square: CubicSpline, *, weight: float, bias: float, start: float) -> _End:
+    """Return where the flow ends by the spline of ln <s^2> against ln K, and how."""
+    low, high = math.exp(square.x[0]), math.exp(square.x[-1])
+    state = start
+    for _ in range(_LONGEST):
+        following = bias + weight * math.exp(float(square(math.log(min(max(state, low), high)))))
+        ratio = following / start
+        if ratio <= _GONE[0] or following <= low:
+            return _End("vanishing", max(following, low))
+        if ratio >= _GONE[1] or following >= high:
+            return _End("exploding", min(following, high))
+        change, state = abs(following / state - 1.0), following
+        if change < _SETTLED:
+            return _End("fixed", state)
+    return _End("drifting", state)
+
+
+@lru_cache(maxsize=64)
+def _square_spline(activation: Activation) -> CubicSpline:
+    """Return ln <s^2>_K against ln K, relative errors of 1e-6 (the polish removes them); constant averages of 0 become tiny."""
+    kernel = _logarithmic(*_FOLLOWED)
+    found = moments(activation, kernel).square
+    there = torch.isfinite(found)
+    return CubicSpline(kernel[there].log().numpy(), found[there].clamp(min=1e-300).log().numpy())
+
+
+def _polished(activation: Activation, kernel: float, *, weight: float, bias: float) -> float:
+    """Return the fixed point next to `kernel` by Newton's steps on the averages themselves."""
+    for _ in range(3):  # from 1e-6 each step squares the error
+        found = moments(activation, kernel)
+        slope = weight * float(found.response) / kernel - 1.0
+        if abs(slope) > 1e-9:  # marginal flows have no isolated fixed point to polish
+            kernel -= (bias + weight * float(found.square) - kernel) / slope
+    return kernel
+
+
+def _logarithmic(low: float, high: float) -> Tensor:
+    return torch.logspace(math.log10(low), math.log10(high), _POINTS, dtype=torch.float64)
 
 
 def _depth(chi: float) -> float:
