@@ -47,8 +47,9 @@ def _diagram_plot(diagram: Diagram, *, critical: tuple[float, float] | None) -> 
     figure = framed([*traces, *_points(diagram, critical)], across="weight variance C_W", up="bias variance C_b, z²")
     figure.update_xaxes(range=[0.0, right])
     figure.update_yaxes(range=[-0.04 * top, top])
-    for line in diagram.lines:
-        place = _inside(line.weight_variance, line.bias_variance, right=right, top=top)
+    for number, line in enumerate(diagram.lines):
+        height = (0.93 - 0.07 * (number % 3)) * top  # neighbours' labels at different heights
+        place = _inside(line.weight_variance, line.bias_variance, right=right, low=0.02 * top, high=height)
         if place is not None:
             figure.add_annotation(
                 x=place[0], y=place[1], text=f"χ⊥ = {line.level:g}", showarrow=False, font={"size": 11, "color": SOFT}
@@ -94,13 +95,13 @@ def _points(diagram: Diagram, critical: tuple[float, float] | None) -> list[go.S
 
 
 def _inside(
-    weight: Sequence[float | None], bias: Sequence[float | None], *, right: float, top: float
+    weight: Sequence[float | None], bias: Sequence[float | None], *, right: float, low: float, high: float
 ) -> tuple[float, float] | None:
-    """Return the place of a line's label: where it leaves the plot, a little inside."""
+    """Return the place of a line's label: its last point between the heights `low` and `high`."""
     there = [
         (w, b)
         for w, b in zip(weight, bias, strict=True)
-        if w is not None and b is not None and w <= 0.93 * right and 0.02 * top <= b <= 0.93 * top
+        if w is not None and b is not None and w <= 0.93 * right and low <= b <= high
     ]
     return there[-1] if there else None
 

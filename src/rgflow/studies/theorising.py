@@ -26,8 +26,8 @@ __all__ = ["standard_inputs", "theorise"]
 
 Progress = Callable[[str, float], None]
 
-COLLAPSE_WIDTHS = (16, 32, 64, 128)
-COLLAPSE_DEPTH = 16  # hidden layers; at width 16 depth and width are then equal
+COLLAPSE_WIDTHS = (32, 64, 128, 256)
+COLLAPSE_DEPTH = 16  # hidden layers: depth / width from 1/256 to 1/2, through weak into strong coupling
 COLLAPSE_NETWORKS = 1500  # a relative error of the variance of sqrt(2 / 1500) = 4 % for light tails
 OVERLAP = 0.5  # correlation of the two standard inputs
 

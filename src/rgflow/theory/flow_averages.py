@@ -50,14 +50,12 @@ def flow_average(flow: Flow, weights: Tensor, *, layer: int) -> FlowAverage:
     """
     if flow.vertex is None or flow.correction is None:
         raise SettingError("the flow has order 0, without fluctuations; call theory.flow(..., order=1)")
-    if not 1 <= layer <= len(flow.kernel):
-        raise SettingError(f"layer is {layer}; the flow has the layers 1 to {len(flow.kernel)}")
-    width = flow.network.widths[layer - 1]
+    index, width = flow.index(layer), flow.network.widths[layer - 1]
     a, b = flow.pairs.T
     on_pairs = torch.where(a == b, 1.0, 2.0) * weights[a, b]
-    infinite = float((weights * flow.kernel[layer - 1]).sum())
-    shift = float((weights * flow.correction[layer - 1]).sum()) / width
-    variance = max(0.0, float(on_pairs @ flow.vertex[layer - 1] @ on_pairs) / width)
+    infinite = float((weights * flow.kernel[index]).sum())
+    shift = float((weights * flow.correction[index]).sum()) / width
+    variance = max(0.0, float(on_pairs @ flow.vertex[index] @ on_pairs) / width)
     size = abs(infinite) or 1.0
     control, deviation = variance / size**2, variance**0.5
     relative = shift / size
