@@ -152,6 +152,7 @@ def _report(request: _Request) -> "TheoryReport":
             seed=request.seed,
             weight_law=request.weight_law,
             bias_law=request.bias_law,
+            collapse=request.html is not None,
             progress=progress,
         )
 

@@ -41,10 +41,12 @@ def theorise(
     seed: int = 0,
     weight_law: str = "gaussian",
     bias_law: str = "gaussian",
+    collapse: bool = False,
     progress: Progress | None = None,
 ) -> TheoryReport:
     """Return the effective theory of `network` on `inputs` (N, n_0), or on two standard inputs, beside drawn networks.
 
+    `collapse` adds what the page alone shows: ensembles of four widths, which take some seconds more.
     Raises: SettingError, DataError as `theory.flow` and `ensembles.sample_kernels`.
     """
     said = progress or (lambda _stage, _fraction: None)
@@ -57,7 +59,7 @@ def theorise(
     if networks:
         kernels = _drawn(network, rows, networks=networks, seed=seed, laws=(weight_law, bias_law), progress=said)
     clock.lap("ensemble")
-    collapse, title = _collapse(network, seed=seed, progress=said) if networks else ((), "")
+    curves, title = _collapse(network, seed=seed, progress=said) if networks and collapse else ((), "")
     clock.lap("collapse")
     end = _end(network)
     described = _described(network, end, laws=(weight_law, bias_law))
@@ -71,7 +73,7 @@ def theorise(
         network=described,
         layers=compared_layers(found, kernels),
         couplings=_couplings(len(rows), neurons=outputs),
-        collapse=collapse,
+        collapse=curves,
         collapse_title=title,
         diagram=_diagram(network),
         optimal_aspect=None if ratio is None else ratio.ratio,
