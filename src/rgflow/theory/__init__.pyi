@@ -23,9 +23,12 @@ from .neuron_information import entropy as entropy
 from .neuron_information import lognormal_information as lognormal_information
 from .neuron_information import mutual_information as mutual_information
 from .neuron_information import optimal_aspect_ratio as optimal_aspect_ratio
+from .orthogonal_step import orthogonal_flow as orthogonal_flow
+from .orthogonal_step import orthogonal_sources as orthogonal_sources
 from .parameter_laws import EntryLaw as EntryLaw
 from .parameter_laws import truncated_normal as truncated_normal
 from .scaling import LearningRates as LearningRates
 from .scaling import learning_rates as learning_rates
+from .skewed_weights import skewness_shift as skewness_shift
 from .universality import Criticality as Criticality
 from .universality import criticality as criticality
