@@ -10,6 +10,8 @@ from .chain_forecast import (
     forecast_chain as forecast_chain,
 )
 from .effective_flow import flow as flow
+from .kernel_estimates import KernelEstimate as KernelEstimate
+from .kernel_estimates import kernel_estimate as kernel_estimate
 from .laws import LayerLaw as LayerLaw
 from .metric_fluctuations import metric_covariance as metric_covariance
 from .metric_fluctuations import (
