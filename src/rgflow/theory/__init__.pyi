@@ -27,7 +27,11 @@ from .neuron_information import mutual_information as mutual_information
 from .neuron_information import optimal_aspect_ratio as optimal_aspect_ratio
 from .parameter_laws import EntryLaw as EntryLaw
 from .parameter_laws import truncated_normal as truncated_normal
+from .residual_adjoint import ResidualDeviation as ResidualDeviation
+from .residual_adjoint import residual_functional_deviation as residual_functional_deviation
+from .residual_expansion import residual_flow as residual_flow
 from .scaling import LearningRates as LearningRates
 from .scaling import learning_rates as learning_rates
+from .skip_growth import residual_growth as residual_growth
 from .universality import Criticality as Criticality
 from .universality import criticality as criticality
