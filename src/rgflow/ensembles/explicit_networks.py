@@ -48,9 +48,7 @@ def sample_networks(
     Shapes, errors and raises: as `sample_kernels`.
     """
     if network.skip != 0.0:
-        raise SettingError(
-            f"skip is {network.skip}; sample_networks draws networks without skip connections (skip = 0)"
-        )
+        raise SettingError(f"skip is {network.skip}; sample_networks takes skip = 0, sample_residual any")
     rows = checked_inputs(network, inputs)
     checked_draw(networks, seed, least=LEAST_NETWORKS)
     orthogonal = weight_law == "orthogonal"

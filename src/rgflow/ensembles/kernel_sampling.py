@@ -65,7 +65,7 @@ def sample_kernels(
     Source: Roberts, Yaida and Hanin 2022, arXiv:2106.10165, sec. 4.1 (conditional Gaussianity); controls: our own.
     """
     if network.skip != 0.0:
-        raise SettingError(f"skip is {network.skip}; sample_kernels draws networks without skip connections (skip = 0)")
+        raise SettingError(f"skip is {network.skip}; sample_kernels takes skip = 0, sample_residual any")
     first = first_kernel(network, checked_inputs(network, inputs))
     checked_draw(networks, seed, least=LEAST_NETWORKS)
     controls = prepared_controls(network, first, generator=pilot_generator(seed))

@@ -46,7 +46,7 @@ def sample_orthogonal_kernels(
     Raises: as `sample_kernels`, and SettingError for more inputs than the smallest width.
     """
     if network.skip != 0.0:
-        raise SettingError(f"skip is {network.skip}; orthogonal networks are drawn without skip connections (skip = 0)")
+        raise SettingError(f"skip is {network.skip}; orthogonal networks are drawn with skip = 0 only")
     rows = checked_inputs(network, inputs)
     checked_draw(networks, seed, least=LEAST_NETWORKS)
     if len(rows) > min(network.widths[:-1]):
