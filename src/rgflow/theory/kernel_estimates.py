@@ -17,6 +17,7 @@ from torch import Tensor
 from rgflow.errors import SettingError
 from rgflow.records.estimate import Estimate
 from rgflow.records.flow import Flow
+from rgflow.theory.truncation import plain_deviation_bar, plain_mean_bar
 
 __all__ = ["KernelEstimate", "kernel_estimate"]
 
@@ -107,6 +108,6 @@ def _bars(
         size = float(value)
         if size > 0.0:
             delta = abs(float(change)) / size
-            mean += weight * size * (0.4 * control * delta + 0.02 * control**2)  # calibrated, see the title
+            mean += weight * size * plain_mean_bar(control=control, shift=delta)
             own, relative = max(own, float(spread) / size**2), max(relative, delta)
-    return mean, own / 2 + 1.5 * relative  # calibrated, see the title
+    return mean, plain_deviation_bar(control=control, own=own, shift=relative)
