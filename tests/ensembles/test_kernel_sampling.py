@@ -116,8 +116,8 @@ def test_wrong_control_coefficients_cost_precision_and_nothing_else(monkeypatch:
 
 
 def check_honest_errors() -> None:
-    """150 small ensembles: mean squares of z are 1 within five standard errors; heavier tails of small samples allowed for."""
-    network, repeats = tanh_network(64, 64), 150
+    """100 small ensembles: mean squares of z are 1 within five standard errors; heavier tails of small samples allowed for."""
+    network, repeats = tanh_network(64, 64), 100
     long = sample_kernels(network, PAIR, networks=40_000, seed=0)
     samples = [sample_kernels(network, PAIR, networks=400, seed=100 + i) for i in range(repeats)]
     for quantity, slack in (("mean", 0.05), ("covariance", 0.15)):

@@ -11,10 +11,15 @@ import torch
 from torch import Tensor
 
 from rgflow.ensembles.kernel_moments import LEAST_NETWORKS
-from rgflow.ensembles.kernel_sampling import BlockKernels, checked_inputs, collected, first_kernel
+from rgflow.ensembles.kernel_sampling import (
+    BlockKernels,
+    checked_inputs,
+    collected,
+    first_kernel,
+    infinite_width_kernels,
+)
 from rgflow.ensembles.network_blocks import Progress, block_generator, checked_draw
 from rgflow.errors import SettingError
-from rgflow.numerics.second_moments import second_moment
 from rgflow.numerics.standard_laws import StandardLaw, standard_law
 from rgflow.records.architecture import MLP
 from rgflow.records.kernel_sample import KernelSample
@@ -43,9 +48,7 @@ def sample_networks(
     Shapes, errors and raises: as `sample_kernels`.
     """
     if network.skip != 0.0:
-        raise SettingError(
-            f"skip is {network.skip}; sample_networks draws networks without skip connections (skip = 0)"
-        )
+        raise SettingError(f"skip is {network.skip}; sample_networks takes skip = 0, sample_residual any")
     rows = checked_inputs(network, inputs)
     checked_draw(networks, seed, least=LEAST_NETWORKS)
     orthogonal = weight_law == "orthogonal"
@@ -79,7 +82,7 @@ def sample_networks(
         draw,
         network=network,
         controls=None,
-        shift=_infinite_width(network, rows),
+        shift=infinite_width_kernels(network, rows),
         networks=networks,
         size=size,
         seed=seed,
@@ -97,11 +100,3 @@ def orthogonal_matrices(count: int, *, fan_in: int, width: int, generator: np.ra
     frames, triangle = torch.linalg.qr(torch.from_numpy(generator.standard_normal((count, long, short))))
     frames = frames * triangle.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
     return (frames if width >= fan_in else frames.mT) * math.sqrt(long / fan_in)
-
-
-def _infinite_width(network: MLP, rows: Tensor) -> Tensor:
-    """Return a kernel near the mean for every layer: moments are summed about it, so that no digits are lost."""
-    kernels = [first_kernel(network, rows)]
-    for weight_variance, bias_variance in zip(network.weight_variance[1:], network.bias_variance[1:], strict=True):
-        kernels.append(bias_variance + weight_variance * second_moment(network.activation, kernels[-1]))
-    return torch.stack(kernels)

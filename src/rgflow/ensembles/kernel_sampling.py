@@ -24,10 +24,11 @@ from rgflow.ensembles.network_blocks import (
 )
 from rgflow.errors import DataError, SettingError
 from rgflow.numerics.guarded_cholesky import guarded_cholesky
+from rgflow.numerics.second_moments import second_moment
 from rgflow.records.architecture import MLP
 from rgflow.records.kernel_sample import KernelSample
 
-__all__ = ["BlockKernels", "checked_inputs", "collected", "first_kernel", "sample_kernels"]
+__all__ = ["BlockKernels", "checked_inputs", "collected", "first_kernel", "infinite_width_kernels", "sample_kernels"]
 
 # Numbers in a block's array of neurons: half a MiB, so that a layer's work stays in the cache.
 _BLOCK_NUMBERS = 2**16
@@ -64,7 +65,7 @@ def sample_kernels(
     Source: Roberts, Yaida and Hanin 2022, arXiv:2106.10165, sec. 4.1 (conditional Gaussianity); controls: our own.
     """
     if network.skip != 0.0:
-        raise SettingError(f"skip is {network.skip}; sample_kernels draws networks without skip connections (skip = 0)")
+        raise SettingError(f"skip is {network.skip}; sample_kernels takes skip = 0, sample_residual any")
     first = first_kernel(network, checked_inputs(network, inputs))
     checked_draw(networks, seed, least=LEAST_NETWORKS)
     controls = prepared_controls(network, first, generator=pilot_generator(seed))
@@ -103,6 +104,14 @@ def checked_inputs(network: MLP, inputs: Tensor) -> Tensor:
 def first_kernel(network: MLP, inputs: Tensor) -> Tensor:
     """Return K^(1) = C_b + C_W x_a . x_b / n_0 (N, N), the same for every network."""
     return network.bias_variance[0] + network.weight_variance[0] / network.widths[0] * inputs @ inputs.T
+
+
+def infinite_width_kernels(network: MLP, rows: Tensor) -> Tensor:
+    """Return the infinite-width kernels (L, N, N): moments are summed about them, so that no digits are lost."""
+    kernels = [first_kernel(network, rows)]
+    for weight_variance, bias_variance in zip(network.weight_variance[1:], network.bias_variance[1:], strict=True):
+        kernels.append(bias_variance + weight_variance * second_moment(network.activation, kernels[-1]))
+    return torch.stack(kernels)
 
 
 def collected(

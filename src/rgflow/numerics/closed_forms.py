@@ -44,7 +44,8 @@ def _scale_invariant(slopes: tuple[float, float], x: Tensor, y: Tensor, w: Tenso
     scale = (x * w).sqrt()
     positive = scale > 0
     correlation = torch.where(positive, y / torch.where(positive, scale, 1.0), 0.0).clamp(-1.0, 1.0)
-    root = (scale * scale - y * y).clamp(min=0.0).sqrt()
+    # From the same correlation as the angle: their errors then cancel up to rounding, however close the two inputs.
+    root = scale * ((1.0 - correlation) * (1.0 + correlation)).sqrt()
     angle = torch.asin(correlation)
     factor = 2.0 * odd**2 / math.pi
     bend = factor * torch.where(x > 0, root / torch.where(x > 0, x, 1.0), 0.0)

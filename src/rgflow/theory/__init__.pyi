@@ -10,6 +10,8 @@ from .chain_forecast import (
     forecast_chain as forecast_chain,
 )
 from .effective_flow import flow as flow
+from .kernel_estimates import KernelEstimate as KernelEstimate
+from .kernel_estimates import kernel_estimate as kernel_estimate
 from .laws import LayerLaw as LayerLaw
 from .metric_fluctuations import metric_covariance as metric_covariance
 from .metric_fluctuations import (
@@ -23,9 +25,16 @@ from .neuron_information import entropy as entropy
 from .neuron_information import lognormal_information as lognormal_information
 from .neuron_information import mutual_information as mutual_information
 from .neuron_information import optimal_aspect_ratio as optimal_aspect_ratio
+from .orthogonal_step import orthogonal_flow as orthogonal_flow
+from .orthogonal_step import orthogonal_sources as orthogonal_sources
 from .parameter_laws import EntryLaw as EntryLaw
 from .parameter_laws import truncated_normal as truncated_normal
+from .residual_adjoint import ResidualDeviation as ResidualDeviation
+from .residual_adjoint import residual_functional_deviation as residual_functional_deviation
+from .residual_expansion import residual_flow as residual_flow
 from .scaling import LearningRates as LearningRates
 from .scaling import learning_rates as learning_rates
+from .skewed_weights import skewness_shift as skewness_shift
+from .skip_growth import residual_growth as residual_growth
 from .universality import Criticality as Criticality
 from .universality import criticality as criticality

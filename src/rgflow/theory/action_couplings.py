@@ -105,6 +105,11 @@ def _check(flow: Flow, *, layer: int, neurons: int) -> None:
     width = flow.network.widths[layer]
     if isinstance(neurons, bool) or neurons != int(neurons) or not 1 <= neurons <= width:
         raise SettingError(f"neurons is {neurons}; layer {layer} has {width}, take 1 to {width} of them")
+    if flow.network.skip != 0.0:
+        raise SettingError(
+            f"the network has skip {flow.network.skip:g}; its neurons are not Gaussian at a given kernel, so kernel and vertex"
+            " alone do not make the action: take skip=0"
+        )
     if flow.neuron_cumulant is not None:
         raise SettingError(
             "weights or biases are not Gaussian; their own fourth cumulant adds couplings of single neurons that this"

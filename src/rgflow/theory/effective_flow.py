@@ -19,6 +19,7 @@ from rgflow.theory.kernel_flow import KernelFlow, kernel_flow
 from rgflow.theory.pair_space import pair_space
 from rgflow.theory.parameter_laws import EntryLaw
 from rgflow.theory.quadruple_vertex import quadruple_vertex
+from rgflow.theory.residual_entry import flow_with_skip
 from rgflow.theory.single_flow import SingleFlow, single_flow
 from rgflow.theory.vertex_errors import SENSITIVITY
 from rgflow.theory.vertex_flow import vertex_flow
@@ -69,9 +70,10 @@ def flow(
     Errors: truncation of relative order `control`, the relative variance of the kernel over seeds; `kernel_estimate` turns
     it into bars. `control` of scale-invariant networks is the sum of nu / n_l over the hidden layers below, in this
     order; their exact relative variance is prod(1 + nu / n_l) - 1. Numerical errors are reported with every quantity.
-    Layer 2 is exact at every width, mean and vertex alike.
+    Layer 2 is exact at every width, mean and vertex alike. With a skip see `residual_flow`, which answers.
     Raises: SettingError for inputs that do not fit, an order other than 0, 1, 2, too many pairs for order 1, several
-    inputs at order 2, unknown or orthogonal laws, kernels that grow out of range, or a network with a skip.
+    inputs at order 2, unknown or orthogonal laws, kernels that grow out of range; with a skip order 2, quadruples, biases
+    or first-layer weights that are not Gaussian.
     Source: Roberts, Yaida and Hanin 2022, arXiv:2106.10165, ch. 4; laws other than Gaussian: docs/theory.md.
 
     Example:
@@ -81,6 +83,12 @@ def flow(
     [0.0, 0.05, 0.1]
     """
     _check_order(order)
+    if isinstance(network, MLP) and network.skip != 0.0:
+        if quadruples is not None:
+            raise SettingError(
+                "quadruples are not served with a skip; take fewer inputs and their whole vertex, order=1"
+            )
+        return flow_with_skip(network, inputs, order=order, weight_law=weight_law, bias_law=bias_law, seed=seed)
     setup = flow_setup(network, inputs, weight_law=weight_law, bias_law=bias_law, seed=seed)
     if quadruples is not None:
         rows = _checked_quadruples(quadruples, inputs=len(setup.position))

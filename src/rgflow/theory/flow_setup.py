@@ -14,7 +14,7 @@ from rgflow.records.architecture import MLP
 from rgflow.theory.first_neurons import FirstNeurons, first_neurons
 from rgflow.theory.parameter_laws import BiasNodes, EntryLaw, laws_per_layer
 
-__all__ = ["FlowSetup", "flow_setup"]
+__all__ = ["FlowSetup", "checked_rows", "flow_setup"]
 
 COINCIDENT = 1e-15  # relative to the input's size: below it rows of float64 differ by their last digit only
 
@@ -54,11 +54,11 @@ def flow_setup(
 ) -> FlowSetup:
     """Return the start of a flow of `network` on `inputs` (N, n_0).
 
-    Raises: SettingError for inputs of another shape or not finite, laws that are not known, or a network with a skip.
+    Raises: SettingError for inputs of another shape or not finite, or laws that are not known.
     """
     if not isinstance(network, MLP):
         raise SettingError(f"the network is a {type(network).__name__}; flow takes rgflow.MLP(widths, activation, ...)")
-    x = _checked(inputs, features=network.widths[0])
+    x = checked_rows(inputs, features=network.widths[0])
     distinct, position = _distinct(x)
     layers = network.depth
     weights = laws_per_layer(weight_law, layers=layers, name="weight_law")
@@ -91,7 +91,8 @@ def flow_setup(
     )
 
 
-def _checked(inputs: object, *, features: int) -> Tensor:
+def checked_rows(inputs: object, *, features: int) -> Tensor:
+    """Return `inputs` as float64 (N, features) on the CPU; raise SettingError where they do not fit."""
     try:
         x = torch.as_tensor(inputs, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as failure:

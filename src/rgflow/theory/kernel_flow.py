@@ -4,7 +4,6 @@ K^(l+1) = C_b + C_W <s_a s_b>, biases as a mixture over their values. The error 
 error of the diagonal, and the error of the correlations rho = K_ab / sqrt(K_aa K_bb), which chaotic networks amplify.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -119,15 +118,13 @@ def _step(setup: FlowSetup, kernel: Tensor, *, layer: int) -> tuple[Tensor, floa
         return result, weight * moment.error / smallest if smallest > 0 else 0.0
     moment = averaged_over_bias(second_moment, activation, kernel=kernel, bias=bias, bias_variance=variance)
     result = offset + weight * moment
-    error = _rule_error(activation, kernel, plain=len(bias.values) == 1) + mixture_error(setup, kernel, layer=layer)
+    error = _rule_error(activation, plain=len(bias.values) == 1) + mixture_error(setup, kernel, layer=layer)
     return result, error
 
 
-def _rule_error(activation: Activation, kernel: Tensor, *, plain: bool) -> float:
-    """Return what `second_moment` promises; its closed forms lose digits of inputs that almost coincide."""
-    if not activation.family or not plain:
-        return PROMISED
-    return ROUNDING * (1.0 + 1.0 / math.sqrt(max(_closeness(kernel), 1e-16)))
+def _rule_error(activation: Activation, *, plain: bool) -> float:
+    """Return what `second_moment` promises: rounding for closed forms."""
+    return ROUNDING if activation.family and plain else PROMISED
 
 
 def mixture_error(setup: FlowSetup, kernel: Tensor, *, layer: int) -> float:

@@ -36,6 +36,11 @@ def metric_covariance(flow: Flow, *, layer: int) -> Tensor:
     index = flow.index(layer)
     if flow.vertex is None or flow.correction is None:
         raise SettingError("the flow has order 0 and no vertex; metric_covariance needs flow(network, inputs, order=1)")
+    if flow.network.skip != 0.0:
+        raise SettingError(
+            f"the network has skip {flow.network.skip:g}; its neurons are not Gaussian at a given kernel, which this form takes"
+            " for granted: take skip=0, or draw networks with rgflow.ensembles"
+        )
     below, width = flow.network.widths[index : index + 2]
     mean = flow.kernel[index] + flow.correction[index] / below
     space = pair_space(len(mean))

@@ -136,6 +136,10 @@ def _scale(flow: Flow, *, layer: int, neurons: int, row: int) -> tuple[float, fl
     index = flow.index(layer)
     if flow.vertex is None or flow.correction is None:
         raise SettingError("the flow has order 0 and no vertex; entropies need flow(network, inputs, order=1)")
+    if flow.network.skip != 0.0:
+        raise SettingError(
+            f"the network has skip {flow.network.skip:g}; its neurons are not a scale mixture of Gaussians: take skip=0"
+        )
     if flow.neuron_cumulant is not None:
         raise SettingError("weights or biases are not Gaussian, and a neuron then has an entropy of its own shape")
     inputs, (below, width) = flow.kernel.shape[1], flow.network.widths[index : index + 2]

@@ -86,7 +86,7 @@ def _step(
     carried = left.value @ blocks @ right.value.mT
     scale_below = _scale(kernels.kernel[above - 1], rows)
     spread = left.value.abs() @ (error * scale_below) @ right.value.abs().mT
-    slack = SENSITIVITY * (units.kernel_error + units.correlation_error * units.sharp)
+    slack = SENSITIVITY * units.derivative_error
     size = left.value.abs() @ blocks.abs() @ right.value.abs().mT
     blurred = left.error @ blocks.abs() @ right.value.abs().mT + left.value.abs() @ blocks.abs() @ right.error.mT
     passed = weight**2 * (spread + blurred + 2 * slack * size)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rgflow.numerics.kernel_derivatives import CurvatureShift, KernelResponse
+from rgflow.numerics.kernel_derivatives import KernelResponse
 from rgflow.theory.kernel_flow import KernelFlow
+from rgflow.theory.pair_averages import VertexCurvature
 from rgflow.theory.pair_space import pair_space
 
-__all__ = ["SENSITIVITY", "StepUnits", "step_units"]
+__all__ = ["SENSITIVITY", "StepUnits", "pair_units", "step_units"]
 
 # A relative error e of the kernel moves averages of four features, and the entries of M and H, by at most this many e:
 # they are homogeneous of degree at most four in s_a, and each derivative with respect to rho counts one more.
@@ -22,18 +23,16 @@ SENSITIVITY = 8.0
 
 @dataclass(frozen=True)
 class StepUnits:
-    """Units (P,) below and above a step, errors of the kernel below, and how kinks magnify errors of correlations.
+    """Units (P,) below and above a step, errors of the kernel below, and what they do to averages of derivatives.
 
-    `sharp` and `sharper` multiply a correlation's error in averages of s'' and s'''': 1 for smooth activations, the inverse
-    first and third power of the distance sqrt(1 - rho^2) of the closest two inputs where there are kinks.
+    `derivative_error` is the relative error of averages of s' and s'' that the kernel's own error causes: kinks turn an
+    error e of the correlation into the smaller of e / sqrt(1 - rho^2) and sqrt(2 e), for the closest two inputs.
     """
 
     below: Tensor
     above: Tensor
     kernel_error: float
-    correlation_error: float
-    sharp: float
-    sharper: float
+    derivative_error: float
 
     def relative(self, values: Tensor) -> float:
         """Return the largest |entry| of values above the step (P,) or (P, P), in units of that layer."""
@@ -46,7 +45,7 @@ class StepUnits:
     @property
     def slack(self) -> float:
         """Relative error of averages of undifferentiated features that the kernel's own error causes."""
-        return SENSITIVITY * (self.kernel_error + self.correlation_error)
+        return SENSITIVITY * self.kernel_error
 
     def growth(self, answer: KernelResponse, weight: float) -> float:
         """Return the largest row sum of |M|."""
@@ -56,32 +55,26 @@ class StepUnits:
     def blur(self, answer: KernelResponse, weight: float) -> float:
         """Return a bound on the error of a row sum of |M|."""
         own = KernelResponse(answer.error, answer.error, answer.error)
-        kernel = SENSITIVITY * (self.kernel_error + self.correlation_error * self.sharp)
-        return self.relative(own.apply(self.below, weight_variance=weight)) + kernel * self.growth(answer, weight)
+        kernel = SENSITIVITY * self.derivative_error * self.growth(answer, weight)
+        return self.relative(own.apply(self.below, weight_variance=weight)) + kernel
 
-    def bend(self, bend: CurvatureShift, *, source: Tensor, source_error: float) -> float:
-        """Return a bound on the error of H[V], given that of V."""
-        value, size = self.relative(bend.value), self.relative_below(source)
-        kernel = SENSITIVITY * (self.kernel_error + self.correlation_error * self.sharper)
-        per_source = max(value / size, 1.0) if size > 0 else 1.0
-        return self.relative(bend.error) + kernel * value + per_source * source_error
+    def bend(self, bend: VertexCurvature) -> float:
+        """Return a bound on the error of H[V]."""
+        return self.relative(bend.error) + SENSITIVITY * self.derivative_error * self.relative(bend.size)
 
 
 def step_units(kernels: KernelFlow, *, above: int, kinked: bool) -> StepUnits:
     """Return the units of the step into layer `above` (0-based)."""
-    close = float(kernels.closeness[above - 1]) ** 0.5 if kinked else 1.0
-    close = max(close, 1e-8)  # the square root of rounding: closer inputs are not told apart by their kernel
+    diagonal, off = float(kernels.diagonal_error[above - 1]), float(kernels.correlation_error[above - 1])
+    gap = max(float(kernels.closeness[above - 1]), 1e-32) ** 0.5
+    magnified = min(off / gap, (2.0 * off) ** 0.5) if kinked else off
     return StepUnits(
-        _units(kernels.kernel[above - 1]),
-        _units(kernels.kernel[above]),
-        float(kernels.diagonal_error[above - 1]),
-        float(kernels.correlation_error[above - 1]),
-        1.0 / close,
-        1.0 / close**3,
+        pair_units(kernels.kernel[above - 1]), pair_units(kernels.kernel[above]), diagonal + off, diagonal + magnified
     )
 
 
-def _units(kernel: Tensor) -> Tensor:
+def pair_units(kernel: Tensor) -> Tensor:
+    """Return s_a s_b of every pair (P,)."""
     size = kernel.diagonal().clamp_min(0.0).sqrt()
     return pair_space(len(kernel)).vector(torch.outer(size, size))
 

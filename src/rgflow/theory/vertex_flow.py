@@ -98,19 +98,19 @@ def _step(setup: FlowSetup, kernels: KernelFlow, below: _Layer, *, above: int, s
     if first:
         return _Layer(fresh, below.correction, kurtosis / 3, cumulant, vertex_error=error)
     ratio, source = width / network.widths[above - 1], below.vertex + below.kurtosis
-    answer, bend = feature_response(nodes), feature_curvature(nodes, source, weight_variance=weight)
+    answer = feature_response(nodes)
+    bend = feature_curvature(nodes, source, units=units.below, source_error=below.vertex_error, weight_variance=weight)
     vertex = fresh + ratio * answer.propagate(below.vertex, weight_variance=weight)
     growth, blur = units.growth(answer, weight), units.blur(answer, weight)
     passed = growth**2 * below.vertex_error + 2 * growth * blur * units.relative_below(below.vertex)
     shifted = growth * below.correction_error + blur * units.relative_below(below.correction)
-    bent = units.bend(bend, source=source, source_error=below.vertex_error)
     return _Layer(
         (vertex + vertex.T) / 2,
         ratio * (answer.apply(below.correction, weight_variance=weight) + bend.value),
         kurtosis / 3,
         cumulant,
         vertex_error=error + ratio * passed,
-        correction_error=ratio * (shifted + bent),
+        correction_error=ratio * (shifted + units.bend(bend)),
     )
 
 
