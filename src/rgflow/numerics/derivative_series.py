@@ -20,8 +20,8 @@ __all__ = ["ORDERS", "DerivativeSeries", "derivative_series"]
 
 ORDERS = ((1, 1), (2, 0), (0, 2), (2, 2), (3, 1), (1, 3), (4, 0), (0, 4))
 _HIGHEST = 4
-# Coefficients of the last few orders that bound the rest: functions of one parity have every other one zero.
-_TAIL = 4
+# Last terms whose largest bounds the rest: functions of one parity have every other one zero, kinks make them oscillate.
+_TAIL = 8
 _TINY = 1e-300  # keeps 0 / 0 out of a ratio
 # A rest longer than a thousand terms is only seen where the last coefficients are rounding, or the pair is refused anyway.
 _SLOWEST = 1e-3
@@ -39,7 +39,8 @@ class DerivativeSeries:
 def derivative_series(activation: Activation, kernel: Tensor) -> DerivativeSeries:
     """Return the averages for all pairs a < b, row by row, of `kernel` (N, N) with positive diagonal.
 
-    Errors: rest of the series, estimated from its last terms as geometric with their own ratio.
+    Errors: rest of the series, estimated from its last terms: as geometric with their own ratio for smooth functions, with
+    the correlation alone for kinked ones, whose coefficients decay like powers.
     """
     variance = kernel.diagonal()
     coefficients = hermite_coefficients(activation.function, variance, mesh=mesh_of(activation)).numpy()
@@ -53,7 +54,7 @@ def derivative_series(activation: Activation, kernel: Tensor) -> DerivativeSerie
     correlation = (kernel / torch.outer(variance.sqrt(), variance.sqrt())).clamp(-1.0, 1.0).numpy()
     pairs = len(variance) * (len(variance) - 1) // 2
     values, errors = np.empty((len(ORDERS), pairs)), np.empty((len(ORDERS), pairs))
-    _sums(scaled, np.array(ORDERS), correlation, values, errors)
+    _sums(scaled, np.array(ORDERS), correlation, not activation.kinks, values, errors)
     norms = torch.from_numpy(np.sqrt((scaled**2).sum(1)))
     a, b = torch.triu_indices(len(variance), len(variance), offset=1)
     sizes = torch.stack([norms[p, a] * norms[q, b] for p, q in ORDERS])
@@ -61,7 +62,7 @@ def derivative_series(activation: Activation, kernel: Tensor) -> DerivativeSerie
 
 
 @njit(cache=True, fastmath=True)
-def _sums(scaled, orders, correlation, values, errors):
+def _sums(scaled, orders, correlation, smooth, values, errors):
     """Fill sums and tail estimates, one row of the upper triangle and one T_pq at a time (vectorised over columns)."""
     terms, inputs = scaled.shape[1], scaled.shape[2]
     start = 0
@@ -80,7 +81,8 @@ def _sums(scaled, orders, correlation, values, errors):
                 _largest(before, left[k - _TAIL], right[k - _TAIL])
             rest = errors[i, start : start + count]
             for b in range(count):
-                ratio = abs(rho[b]) * min(1.0, (last[b] / (before[b] + _TINY)) ** (1.0 / _TAIL))
+                decay = min(1.0, (last[b] / (before[b] + _TINY)) ** (1.0 / _TAIL)) if smooth else 1.0
+                ratio = abs(rho[b]) * decay
                 rest[b] = last[b] * abs(rho[b]) ** terms / max(1.0 - ratio, _SLOWEST)
         start += count
 
