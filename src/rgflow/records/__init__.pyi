@@ -7,6 +7,7 @@ from .estimate import ErrorKind as ErrorKind
 from .estimate import Estimate as Estimate
 from .estimate import Quantity as Quantity
 from .flow import Flow as Flow
+from .flow import QuadrupleFlow as QuadrupleFlow
 from .kernel_sample import KernelSample as KernelSample
 from .layer import Finding as Finding
 from .layer import LayerReport as LayerReport

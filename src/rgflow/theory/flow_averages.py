@@ -11,7 +11,8 @@ from torch import Tensor
 
 from rgflow.errors import SettingError
 from rgflow.records import Estimate, Flow
-from rgflow.theory.truncation import deviation_bar, mean_bar
+from rgflow.theory.kernel_estimates import EXACT_LAYERS
+from rgflow.theory.truncation import plain_deviation_bar, plain_mean_bar
 
 __all__ = ["FlowAverage", "distance_weights", "flow_average", "kernel_weights"]
 
@@ -20,7 +21,8 @@ __all__ = ["FlowAverage", "distance_weights", "flow_average", "kernel_weights"]
 class FlowAverage:
     """One average in one layer: at infinite width, over networks to O(1/n), and its deviation over networks.
 
-    `control` is Var f / f^2 to leading order. The bars are those of the truncation (docs/theory.md).
+    `control` is Var f / f^2 to leading order. The bars are those of the plain expansion (docs/theory.md), plus numerical
+    errors; the first two layers are exact.
     """
 
     infinite: float
@@ -57,11 +59,31 @@ def flow_average(flow: Flow, weights: Tensor, *, layer: int) -> FlowAverage:
     shift = float((weights * flow.correction[index]).sum()) / width
     variance = max(0.0, float(on_pairs @ flow.vertex[index] @ on_pairs) / width)
     size = abs(infinite) or 1.0
-    control, deviation = variance / size**2, variance**0.5
-    relative = shift / size
+    own, deviation = variance / size**2, variance**0.5
+    bars = _Bars(0.0, 0.0) if layer <= EXACT_LAYERS else _bars(float(flow.control[index]), own=own, shift=shift / size)
     return FlowAverage(
         infinite,
-        Estimate(infinite + shift, size * mean_bar(control=control, shift=relative), "truncation"),
-        Estimate(deviation, deviation * deviation_bar(control=control, own=control), "truncation"),
-        control,
+        Estimate(infinite + shift, size * bars.mean + _numerical(flow, index), "truncation"),
+        Estimate(deviation, deviation * bars.deviation, "truncation"),
+        own,
     )
+
+
+@dataclass(frozen=True)
+class _Bars:
+    """Relative bars of a mean and of a deviation."""
+
+    mean: float
+    deviation: float
+
+
+def _bars(control: float, *, own: float, shift: float) -> _Bars:
+    larger = max(control, own)
+    return _Bars(
+        plain_mean_bar(control=larger, shift=shift), plain_deviation_bar(control=control, own=own, shift=shift)
+    )
+
+
+def _numerical(flow: Flow, index: int) -> float:
+    assert flow.correction_error is not None
+    return float(flow.kernel_error[index]) + float(flow.correction_error[index]) / flow.network.widths[index]
