@@ -26,6 +26,8 @@ __all__ = ["Averages", "closed_averages", "input_sizes", "product_averages", "pr
 # Rounding of closed forms and of nested sums, their factors and dropped null directions, in units of the bound on
 # |<s s s s>| (measured: closed forms 5e-14 near coincident inputs, rules 5e-15 to 1e-13).
 _CLOSED, _FLOOR = 2e-13, 3e-13
+_EVALUATION, _TINY = 2e-15, 1e-30
+_DROPPED = 2e-6  # steps: four jumps of twice the size, P(sign change) = sqrt(1e-13) / pi
 _SINE = 1e-15  # rounding of exponentials of size one that cancel
 # Nearest complex pole per finest feature: tanh has its pole at pi/2 and features of length 1.
 _POLE = 0.5 * math.pi
@@ -35,7 +37,8 @@ _WIDEST = 4.0
 _TARGETS = (1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 # Rows that miss the aim (entire functions grow off the real axis in their own ways) get finer lattices, thrice at most.
 _REFINED = (1.5, 2.25, 3.4)
-_ORDERS = (16, 14, 12, 10, 8)
+_ORDERS = (24, 20, 16, 14, 12, 10, 8)
+_LUXURY = 12  # orders above this may spend a tenth of the budget: they are for few inputs
 _TRIAL = 2  # order of the rule that counts the panels
 _AIM = 1e-13  # tail that panels may leave out
 # Panels of neighbouring orders may err alike: their difference counts several times (measured: never above 2.2).
@@ -56,16 +59,23 @@ class Averages:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Factors (Q, 4, 4), powers (Q, 4), bounds on the averages (Q,), and what lies beyond each of `_RADII`."""
+    """Factors (Q, 4, 4), powers (Q, 4), bounds on the averages and on their rounding (Q,), the tails beyond `_RADII`."""
 
     factors: np.ndarray
     powers: np.ndarray
     sizes: Tensor
+    floor: Tensor
     tails: tuple[float, ...]
 
     def selected(self, index: np.ndarray) -> "_Rows":
         """Return some of the rows."""
-        return replace(self, factors=self.factors[index], powers=self.powers[index], sizes=self.sizes[index])
+        return replace(
+            self,
+            factors=self.factors[index],
+            powers=self.powers[index],
+            sizes=self.sizes[index],
+            floor=self.floor[index],
+        )
 
     def radius(self, target: float) -> float:
         """Return the smallest radius beyond which no more than the target lies, or the largest."""
@@ -83,9 +93,10 @@ class _Rows:
 
 def input_sizes(activation: Activation, variance: Tensor) -> Tensor:
     """Return <s^4>^(1/4) for every variance (N,), |s(0)| where the variance is 0; infinite where it does not exist."""
-    fourth = moments(activation, variance.clamp(min=1e-300)).fourth
+    moving = variance > 0
+    fourth = moments(activation, torch.where(moving, variance, 1.0)).fourth
     still = activation.function(torch.zeros_like(variance)) ** 4
-    return torch.where(variance > 0, fourth, still).nan_to_num(nan=math.inf) ** 0.25
+    return torch.where(moving, fourth, still).nan_to_num(nan=math.inf) ** 0.25
 
 
 def closed_averages(activation: Activation, kernel: Tensor, *, rows: Tensor) -> Averages | None:
@@ -117,7 +128,7 @@ def product_averages(activation: Activation, kernel: Tensor, *, rows: Tensor, bu
     found = (
         _latticed(activation, prepared, table, budget) if points is None else _panelled(prepared, table, points, budget)
     )
-    floor = (_FLOOR + 4.0 * table.error) * prepared.sizes
+    floor = prepared.floor + 4.0 * table.error * prepared.sizes
     return Averages(found.value, (found.error + floor).nan_to_num(nan=math.inf), found.method)
 
 
@@ -140,8 +151,17 @@ def _prepared(activation: Activation, kernel: Tensor, rows: Tensor) -> _Rows:
     factor_groups(kernel.contiguous().numpy(), padded.numpy(), factors, powers)
     variance = kernel.diagonal()
     size = input_sizes(activation, variance)
-    sizes = torch.where(padded >= 0, size[padded.clamp(min=0)], 1.0).prod(1)
-    return _Rows(factors, powers, sizes, tuple(_tail(activation, variance, size, radius) for radius in _RADII))
+    # s is evaluated to rounding of its argument and of its largest values, which counts where s itself is far smaller.
+    noise = _EVALUATION * (variance.sqrt() + size.max()) + _TINY
+    sizes, floor = (
+        torch.where(padded >= 0, each[padded.clamp(min=0)], 1.0).prod(1) for each in (size, size + noise / _FLOOR)
+    )
+    floor = _FLOOR * floor
+    if any(step != 0.0 for step in activation.steps):
+        # A step feels a dropped direction by its standard deviation, not by its variance.
+        groups = torch.from_numpy(((powers > 0).sum(1) > (np.einsum("qii->qi", factors) > 0.0).sum(1)).astype(float))
+        floor = floor + _DROPPED * groups * sizes
+    return _Rows(factors, powers, sizes, floor, tuple(_tail(activation, variance, size, radius) for radius in _RADII))
 
 
 def _tail(activation: Activation, variance: Tensor, size: Tensor, radius: float) -> float:
@@ -250,7 +270,9 @@ def _panelled(rows: _Rows, table: FunctionTable, points: np.ndarray, budget: flo
     # The number of panels depends on where breaks fall: the coarsest rule counts them.
     trial = _on_panels(rows, table, points, _TRIAL)
     counts, axes = trial[:, 1].numpy(), rows.axes.astype(float)
-    affordable = (order for order in _ORDERS if _panel_cost(counts, axes, order) <= budget)
+    affordable = (
+        order for order in _ORDERS if _panel_cost(counts, axes, order) <= budget * (0.1 if order > _LUXURY else 1.0)
+    )
     best = next(affordable, _ORDERS[-1])
     values, lesser = (_on_panels(rows, table, points, order)[:, 0] for order in (best, best - 2))
     return Averages(values, _SAFETY * (values - lesser).abs() + rows.tail(rows.radius(_AIM)) * rows.sizes, "panels")
