@@ -33,7 +33,7 @@ class Pieces(NamedTuple):
     starts: np.ndarray
     inverse: np.ndarray
     first: np.ndarray
-    count: np.ndarray
+    rows: np.ndarray
     coefficients: np.ndarray
 
 
@@ -114,7 +114,7 @@ def lookup(z, table):
     while piece < len(table.kinks) and z > table.kinks[piece]:
         piece += 1
     t = (z - table.starts[piece]) * table.inverse[piece]
-    i = min(max(int(t), 0), table.count[piece] - 1)
+    i = min(max(int(t), 0), table.rows[piece] - 1)
     t -= i
     c = table.coefficients[i + table.first[piece]]
     return c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * (c[4] + t * c[5]))))

@@ -33,6 +33,7 @@ _SINE = 1e-15  # rounding of exponentials of size one that cancel
 _POLE = 0.5 * math.pi
 # Above this ratio of standard deviation to feature length panels need fewer nodes than the trapezoid rule.
 _WIDEST = 4.0
+_OSCILLATING, _POLYNOMIAL = 2.5, 1e4
 # Accuracies aimed at by one lattice, from best to worst; the mean of both is better by orders of magnitude.
 _TARGETS = (1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 # Rows that miss the aim (entire functions grow off the real axis in their own ways) get finer lattices, thrice at most.
@@ -203,7 +204,7 @@ class _Lattice:
 
 def _lattice(activation: Activation, rows: _Rows, budget: float, *, targets: tuple[float, ...] = _TARGETS) -> _Lattice:
     """The finest lattice within the budget."""
-    pole = _POLE * mesh_of(activation).length
+    pole = _POLE * _width(activation)
     halves = 1.0 if _even(activation) else 2.0
     lattice = _Lattice(np.zeros_like(rows.powers, dtype=np.float64), 1.0, 0.0, 1.0, 0.0)
     for target in targets:
@@ -215,6 +216,15 @@ def _lattice(activation: Activation, rows: _Rows, budget: float, *, targets: tup
         if cost <= budget:
             break
     return lattice
+
+
+def _width(activation: Activation) -> float:
+    """Finest feature; entire functions that grow exponentially off the real axis count as ones of length 1.
+
+    The panels of sin and exp are 4 long, but |sin(x + 2 pi i)|^4 is 5e9: cosh(pi/2)^4 = 40 at length 1 does no harm.
+    """
+    length = mesh_of(activation).length
+    return 1.0 if _OSCILLATING < length < _POLYNOMIAL else length
 
 
 def _lattice_cost(rows: _Rows, steps: np.ndarray, radius: float, grid: float) -> float:
