@@ -30,6 +30,7 @@ _STRETCH = 1e3
 # Inputs from which the series pays: it costs one Hermite expansion for each input, the rule 5000 nodes for each pair.
 _SERIES_FROM = 8
 _SECOND = ("t22", "t31", "t13", "t40", "t04")
+_PROPORTIONAL = 4e-16  # 1 - rho^2 is known to this in float64
 
 
 @dataclass(frozen=True)
@@ -131,17 +132,22 @@ class KernelCurvature:
         contact, kernel = self.contact[a, b], self.kernel
         x, y, w = kernel[a, a], kernel[a, b], kernel[b, b]
         first, second = (y / torch.where(v > 0, v, 1.0) for v in (x, w))
+        ratio = y * y / torch.where(contact != 0, x * w, 1.0)
+        sine = (1.0 - ratio).clamp(min=_PROPORTIONAL)
         half = torch.full_like(y, 0.5)
-        factors = (first**2 / 8.0, second**2 / 8.0, half, -0.5 * first, -0.5 * second, half / 2.0)
+        # Half the variance of dK_ab - K_ab (dK_aa / K_aa + dK_bb / K_bb) / 2, which vanishes with the distance.
+        factors = (first**2 / 8.0, second**2 / 8.0, half, -0.5 * first, -0.5 * second, 0.25 * ratio)
+        square = blocks.dot(factors)
         size = blocks.absolute().dot(tuple(factor.abs() for factor in factors))
-        sine = (1.0 - y * y / torch.where(contact != 0, x * w, 1.0)).clamp(min=0.0)
         # The determinant of the pair is known to rounding of K, the contact to half its relative error.
-        blurred = contact.abs() * (_ROUNDING * size + blocks.dot(factors).abs() * 2e-16 / sine.clamp(min=1e-16))
+        blurred = contact.abs() * (_ROUNDING * size + 0.5 * square.abs() * _PROPORTIONAL / sine)
         left_out = contact.abs() * _STRETCH * sine**2 * size
         keep = blurred <= left_out
-        return CurvatureShift(
-            torch.where(keep, contact * blocks.dot(factors), 0.0), torch.where(keep, blurred, left_out)
-        )
+        # The rest of the last term carries the determinant itself and stays harmless.
+        rest = 0.25 * contact * sine * blocks.entries[5]
+        value = torch.where(keep, contact * square, 0.0) + rest
+        error = torch.where(keep, blurred, left_out) + 2.0 * rest.abs() * _PROPORTIONAL / sine
+        return CurvatureShift(value, error)
 
 
 def kernel_response(activation: Activation, kernel: Tensor, *, tolerance: float = 1e-11) -> KernelResponse:
