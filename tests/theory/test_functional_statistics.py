@@ -71,7 +71,7 @@ def test_many_neurons_equal_the_pair_recursion_by_brute_force_quadrature() -> No
     network = MLP([3, 40, 60, 50, 1], "tanh", weight_variance=1.7, bias_variance=0.2)
     x = inputs(2, 3, seed=3)
     shift, square = quadrature_recursion(network, x, cosine)
-    found = functional_statistics(network, x, cosine, seed=4, neurons=2**18, probes=8, effective_dimension=1.0)
+    found = functional_statistics(network, x, cosine, seed=4, neurons=2**16, probes=8, effective_dimension=1.0)
     assert abs(found.deviation.value**2 / square - 1) < FINE
     assert abs(found.shift.value / shift - 1) < FINE
 
@@ -120,7 +120,7 @@ def test_shift_and_variance_agree_with_ensembles_that_are_exact_in_law(name: str
     network = MLP([4, 250, 200, 300, 1], name, weight_variance=1.6, bias_variance=0.1)
     x = inputs(3, 4, seed=5)
     found = functional_statistics(network, x, functional, seed=6, neurons=2**15, effective_dimension=3.0)
-    kernels = kernels_exact_in_law(network, x, networks=20000, seed=7)
+    kernels = kernels_exact_in_law(network, x, networks=6000, seed=7)
     values = torch.vmap(functional)(kernels)
     average, square = mean(values), variance(values)
     limit = z_limit(6)
@@ -203,14 +203,17 @@ def test_the_second_kernel_has_no_shift_and_a_single_layer_no_deviation() -> Non
 
 
 def test_random_directions_agree_with_all_directions() -> None:
-    network = MLP([4, 60, 60, 60, 1], "tanh", weight_variance=1.6, bias_variance=0.1)
-    x = inputs(4, 4, seed=5)
-    spanning = functional_statistics(network, x, logarithmic, seed=1, neurons=2**15, probes=10, effective_dimension=2.0)
-    signed = functional_statistics(
-        network, torch.cat([x, x[:2]]), lambda k: logarithmic(k[:4, :4]), seed=2, probes=20, effective_dimension=2.0
-    )
+    """The square of a mean bends along the mean itself, which centred directions must not see."""
+    network = MLP([4, 60, 60, 60, 1], "relu", weight_variance=2.0)
+    x = inputs(23, 4, seed=5)
+
+    def square(kernel: Tensor) -> Tensor:
+        return kernel[:4, :4].diagonal().mean() ** 2
+
+    spanning = functional_statistics(network, x[:4], square, seed=1, neurons=2**14, effective_dimension=2.0)
+    signed = functional_statistics(network, x, square, seed=2, probes=256, effective_dimension=2.0)
     error = math.hypot(spanning.shift_sampling, signed.shift_sampling)
-    assert spanning.shift_sampling < 0.1 * signed.shift_sampling
+    assert spanning.shift_sampling < 0.5 * signed.shift_sampling
     assert abs(spanning.shift.value - signed.shift.value) < z_limit(1) * error
 
 
