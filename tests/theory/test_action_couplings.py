@@ -95,11 +95,16 @@ def test_the_quartic_coupling_is_symmetric_positive_and_counted() -> None:
     multiplicity = torch.tensor([1.0, 2.0, 2.0, 1.0, 2.0, 1.0]).double()
     assert float(torch.linalg.eigvalsh(found.quartic * torch.outer(multiplicity, multiplicity))[0]) > 0
     assert (found.quadratic_count, found.quartic_count) == (6, 21)
-    assert couplings(flow(MLP((4, 40, 40, 5), "gelu", weight_variance=1.9), inputs), layer=3, neurons=1).quartic_count == 15
+    assert (
+        couplings(flow(MLP((4, 40, 40, 5), "gelu", weight_variance=1.9), inputs), layer=3, neurons=1).quartic_count
+        == 15
+    )
 
 
 def test_the_first_layer_is_free() -> None:
-    found = couplings(flow(MLP((4, 40, 5), "relu", weight_variance=2.0, bias_variance=0.1), INPUTS), layer=1, neurons=40)
+    found = couplings(
+        flow(MLP((4, 40, 5), "relu", weight_variance=2.0, bias_variance=0.1), INPUTS), layer=1, neurons=40
+    )
     kernel = 0.1 + 2.0 * INPUTS @ INPUTS.T / 4
     assert float(found.quartic.abs().max()) == 0.0
     assert torch.allclose(found.quadratic, torch.linalg.inv(kernel), rtol=ROUNDING)

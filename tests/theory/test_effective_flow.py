@@ -83,7 +83,9 @@ def test_the_covariance_of_the_second_layer_is_exact_at_every_width(name: str) -
     assert float(z.abs().max()) <= z_limit(z.numel() * len(CASES))
 
 
-@pytest.mark.parametrize(("name", "weight_variance", "growth"), [("relu", 2.0, 5.0), ("identity", 1.0, 2.0), ("abs", 1.0, 2.0)])
+@pytest.mark.parametrize(
+    ("name", "weight_variance", "growth"), [("relu", 2.0, 5.0), ("identity", 1.0, 2.0), ("abs", 1.0, 2.0)]
+)
 def test_scale_invariant_networks_grow_by_nu_in_every_layer_at_constant_kernel(
     name: str, weight_variance: float, growth: float
 ) -> None:
@@ -91,7 +93,7 @@ def test_scale_invariant_networks_grow_by_nu_in_every_layer_at_constant_kernel(
     found = flow(MLP(widths, name, weight_variance=weight_variance), INPUTS[:1])
     assert found.vertex is not None
     kernel = float(found.kernel[0])
-    expected = torch.tensor([growth * sum(1 / n for n in widths[1:layer]) for layer in range(1, 6)]).double()
+    expected = tensor([growth * sum(1 / n for n in widths[1:layer]) for layer in range(1, 6)])
     assert found.control.tolist() == pytest.approx(expected.tolist(), rel=REFERENCE, abs=REFERENCE)
     for layer in range(2, 6):
         vertex = widths[layer - 1] * float(expected[layer - 1]) * kernel**2
@@ -181,7 +183,9 @@ def test_a_zero_input_without_bias_is_certain_or_follows_the_value_at_zero(name:
     if at_zero == 0.0:
         assert float(found.vertex[:, own].abs().max()) == EXACT
         assert float(found.correction[:, 1].abs().max()) == EXACT
-    assert all(bool(part.isfinite().all()) for part in (found.vertex, found.correction, found.chi_parallel, found.control))
+    assert all(
+        bool(part.isfinite().all()) for part in (found.vertex, found.correction, found.chi_parallel, found.control)
+    )
 
 
 @pytest.mark.parametrize("name", ["relu", "abs", "leaky_relu(0.2)"])

@@ -14,7 +14,9 @@ INPUTS = torch.tensor([[1.0, 0.5, -0.3, 0.8], [0.2, -1.1, 0.7, 0.4]], dtype=torc
 
 
 @pytest.mark.parametrize(("name", "weight_variance", "growth"), [("relu", 2.0, 5.0), ("identity", 1.0, 2.0)])
-def test_layers_one_and_two_have_the_exact_product_at_every_width(name: str, weight_variance: float, growth: float) -> None:
+def test_layers_one_and_two_have_the_exact_product_at_every_width(
+    name: str, weight_variance: float, growth: float
+) -> None:
     found = flow(MLP((4, 7, 3), name, weight_variance=weight_variance), INPUTS[:1])
     kernel = float(found.kernel[0])
     assert float(metric_covariance(found, layer=1)) == pytest.approx(2 / 7 * kernel**2, rel=ROUNDING)

@@ -54,7 +54,9 @@ def test_information_is_symmetric_grows_with_depth_and_vanishes_without_fluctuat
 @pytest.mark.parametrize("width", [400, 100])
 def test_the_entropy_of_a_linear_network_is_within_its_bar_of_the_exact_one(width: int, neurons: int) -> None:
     kernel = 1.7
-    found = entropy(flow(MLP((1, width, 6), "identity", weight_variance=1.0), [[math.sqrt(kernel)]]), layer=2, neurons=neurons)
+    found = entropy(
+        flow(MLP((1, width, 6), "identity", weight_variance=1.0), [[math.sqrt(kernel)]]), layer=2, neurons=neurons
+    )
     scale = np.linspace(0.3, 2.2, 1500)
     share = stats.chi2.pdf(scale * width, width)
     share /= share.sum()
