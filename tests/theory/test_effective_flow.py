@@ -93,7 +93,7 @@ def test_scale_invariant_networks_grow_by_nu_in_every_layer_at_constant_kernel(
     found = flow(MLP(widths, name, weight_variance=weight_variance), INPUTS[:1])
     assert found.vertex is not None
     kernel = float(found.kernel[0])
-    expected = torch.tensor([growth * sum(1 / n for n in widths[1:layer]) for layer in range(1, 6)]).double()
+    expected = tensor([growth * sum(1 / n for n in widths[1:layer]) for layer in range(1, 6)])
     assert found.control.tolist() == pytest.approx(expected.tolist(), rel=REFERENCE, abs=REFERENCE)
     for layer in range(2, 6):
         vertex = widths[layer - 1] * float(expected[layer - 1]) * kernel**2
