@@ -63,10 +63,9 @@ def _drawn(network: MLP, inputs: Tensor, *, networks: int, generator: torch.Gene
         fan_in, width = network.widths[layer], network.widths[layer + 1]
         out = network.activation.function(z)
         covariance = network.bias_variance[layer] + network.weight_variance[layer] / fan_in * (out.mT @ out)
-        if width == fan_in:
-            z = fresh(covariance, width) + skip * z
-        else:
-            z = fresh(covariance + skip**2 * found[-1], width)
+        projected = skip**2 * found[-1] if width != fan_in else 0.0
+        carried = skip * z if width == fan_in else 0.0
+        z = fresh(covariance + projected, width) + carried
         found.append(z.mT @ z / width)
     return torch.stack(found, dim=1)
 

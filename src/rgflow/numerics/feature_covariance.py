@@ -13,7 +13,7 @@ from rgflow.errors import SettingError
 from rgflow.numerics.closed_forms import closed_pair_moments
 from rgflow.numerics.pair_space import pair_inputs, quadruple_number, quadruples_of
 from rgflow.numerics.pointwise import Activation
-from rgflow.numerics.product_averages import Averages, input_sizes, product_averages
+from rgflow.numerics.product_averages import Averages, closed_averages, input_sizes, product_averages
 
 __all__ = ["FeatureCovariance", "QuadrupleCovariance", "feature_covariance", "quadruple_covariance"]
 
@@ -58,7 +58,7 @@ def feature_covariance(activation: Activation, kernel: Tensor, *, seed: int = 0)
     inputs = len(matrix)
     pairs = pair_inputs(inputs)
     mean = _pair_means(activation, matrix, pairs=pairs)
-    fourth = product_averages(activation, matrix, rows=quadruples_of(inputs), budget=_BUDGET)
+    fourth = _fourth_moments(activation, matrix, rows=quadruples_of(inputs))
     both = torch.cat([pairs.unsqueeze(1).expand(-1, len(pairs), -1), pairs.unsqueeze(0).expand(len(pairs), -1, -1)], -1)
     number = quadruple_number(both.sort(-1)[0])
     outer = torch.outer(mean.value, mean.value)
@@ -82,7 +82,7 @@ def quadruple_covariance(activation: Activation, kernel: Tensor, *, quadruples: 
         )
     left = _pair_means(activation, matrix, pairs=rows[:, :2])
     right = _pair_means(activation, matrix, pairs=rows[:, 2:])
-    fourth = product_averages(activation, matrix, rows=rows.sort(1)[0], budget=_BUDGET)
+    fourth = _fourth_moments(activation, matrix, rows=rows.sort(1)[0])
     error = fourth.error + left.value.abs() * right.error + right.value.abs() * left.error
     return QuadrupleCovariance(fourth.value - left.value * right.value, error, fourth.method)
 
@@ -98,6 +98,11 @@ def checked_kernel(kernel: Tensor) -> Tensor:
     if not lowest >= -1e-9 * max(highest, 0.0):  # negated, so that NaN is refused
         raise SettingError(f"the kernel has the eigenvalue {lowest:.6g}; a covariance matrix has none below 0")
     return matrix
+
+
+def _fourth_moments(activation: Activation, kernel: Tensor, *, rows: Tensor) -> Averages:
+    closed = closed_averages(activation, kernel, rows=rows)
+    return closed if closed is not None else product_averages(activation, kernel, rows=rows, budget=_BUDGET)
 
 
 def _pair_means(activation: Activation, kernel: Tensor, *, pairs: Tensor) -> Averages:

@@ -6,6 +6,7 @@ step^6 |s^(6)| / 46080 (de Boor, Hermite interpolation at both ends to second or
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,18 +16,17 @@ from torch import Tensor
 from rgflow.numerics.gaussian import mesh_of
 from rgflow.numerics.pointwise import Activation
 
-__all__ = ["FunctionTable", "function_table", "lookup"]
+__all__ = ["FunctionTable", "Pieces", "function_table", "lookup"]
 
 # Intervals per finest feature of the function: tanh is then interpolated to 4e-13 (measured).
 _PER_FEATURE = 50
 _FEWEST, _MOST = 64, 400_000
 
 
-@dataclass(frozen=True)
-class FunctionTable:
-    """Pieces between kinks: `kinks` (k,), for each piece start, 1/step, first row and rows, and coefficients (rows, 6).
+class Pieces(NamedTuple):
+    """What compiled loops read: kinks (k,), and for each piece its start, 1/step, first row, rows; coefficients (rows, 6).
 
-    `error` bounds the interpolation error relative to the largest |s| within one step of it, as measured.
+    A named tuple, because compiled code takes no dataclass.
     """
 
     kinks: np.ndarray
@@ -35,6 +35,13 @@ class FunctionTable:
     first: np.ndarray
     count: np.ndarray
     coefficients: np.ndarray
+
+
+@dataclass(frozen=True)
+class FunctionTable:
+    """The pieces, and a bound on their interpolation error relative to the size of s nearby, as measured."""
+
+    pieces: Pieces
     error: float
 
 
@@ -54,15 +61,15 @@ def function_table(activation: Activation, *, reach: float) -> FunctionTable:
         count.append(intervals)
         parts.append(coefficients)
         errors.append(error)
-    return FunctionTable(
+    pieces = Pieces(
         np.array(inside, dtype=np.float64),
         np.array(starts),
         np.array(inverse),
         np.array(first, dtype=np.int64),
         np.array(count, dtype=np.int64),
         np.concatenate(parts),
-        max(errors),
     )
+    return FunctionTable(pieces, max(errors))
 
 
 def _quintic(activation: Activation, lower: float, *, step: float, intervals: int) -> tuple[np.ndarray, float]:
@@ -99,21 +106,14 @@ def _misfit(activation: Activation, points: Tensor, rows: Tensor, *, size: Tenso
     return float(((rows @ halves - exact).abs() / torch.maximum(torch.maximum(size[1:], size[:-1]), floor)).max())
 
 
-@njit(cache=True, inline="always", fastmath=False)
-def lookup(z, kinks, starts, inverse, first, count, coefficients):
-    """Return s(z) from the arrays of a `FunctionTable`."""
+@njit(cache=True, inline="always")
+def lookup(z, table):
+    """Return s(z) from the `Pieces` of a table."""
     piece = 0
-    while piece < len(kinks) and z > kinks[piece]:
+    while piece < len(table.kinks) and z > table.kinks[piece]:
         piece += 1
-    t = (z - starts[piece]) * inverse[piece]
-    i = int(t)
-    if i < 0 or t < 0.0:
-        i = 0
-    elif i >= count[piece]:
-        i = count[piece] - 1
+    t = (z - table.starts[piece]) * table.inverse[piece]
+    i = min(max(int(t), 0), table.count[piece] - 1)
     t -= i
-    i += first[piece]
-    return coefficients[i, 0] + t * (
-        coefficients[i, 1]
-        + t * (coefficients[i, 2] + t * (coefficients[i, 3] + t * (coefficients[i, 4] + t * coefficients[i, 5])))
-    )
+    c = table.coefficients[i + table.first[piece]]
+    return c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * (c[4] + t * c[5]))))

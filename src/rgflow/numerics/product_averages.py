@@ -1,32 +1,43 @@
-"""Averages <s_a s_b s_c s_d> and <s_a s_b> for lists of input numbers, by nested rules, each with its own error.
+"""Averages <s_a s_b s_c s_d> and <s_a s_b> for lists of inputs, by closed forms or nested rules, each with its own error.
 
-Convention: a row of input numbers holds up to four of them, repeats allowed, -1 for none. Errors are absolute: the
-difference of two rules of which the better is returned (smooth s: two interleaved lattices and their mean; kinked s: two
-orders), and a floor of rounding, table and tail relative to the product of <s_i^4>^(1/4), which bounds <|s s s s|>.
+Convention: a row of input numbers holds up to four of them in ascending order, -1 for none. Errors are absolute: a floor
+of rounding, table and tail relative to the product of <s_i^4>^(1/4), which bounds |<s s s s>|; and for rules the difference
+of two of them, of which the better is returned.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rgflow.numerics.closed_fourth_moments import erf_moments, scale_invariant_moments, sine_moments
 from rgflow.numerics.function_table import FunctionTable, function_table
 from rgflow.numerics.gaussian import mesh_of, moments
-from rgflow.numerics.nested_rules import factor_groups, panel_averages, trapezoid_averages
+from rgflow.numerics.group_factors import factor_groups
+from rgflow.numerics.lattice_rules import lattice_averages
+from rgflow.numerics.panel_rules import panel_averages
 from rgflow.numerics.panels import legendre
 from rgflow.numerics.pointwise import Activation
 
-__all__ = ["Averages", "input_sizes", "product_averages", "product_cost"]
+__all__ = ["Averages", "closed_averages", "input_sizes", "product_averages", "product_cost"]
 
-# Rounding of the nested sums, their factors and the merged null directions, in units of the bound on <|s s s s|>.
-_FLOOR = 3e-13
+# Rounding of closed forms and of nested sums, their factors and dropped null directions, in units of the bound on
+# |<s s s s>| (measured: closed forms 5e-14 near coincident inputs, rules 5e-15 to 1e-13).
+_CLOSED, _FLOOR = 2e-13, 3e-13
+_SINE = 1e-15  # rounding of exponentials of size one that cancel
 # Nearest complex pole per finest feature: tanh has its pole at pi/2 and features of length 1.
 _POLE = 0.5 * math.pi
-# Targets of one lattice, from best to worst; the mean of both lattices is better by orders of magnitude.
-_TARGETS = (1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
-_ORDERS = (14, 12, 10, 8, 6)
+# Above this ratio of standard deviation to feature length panels need fewer nodes than the trapezoid rule.
+_WIDEST = 4.0
+# Accuracies aimed at by one lattice, from best to worst; the mean of both is better by orders of magnitude.
+_TARGETS = (1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+# Rows that miss the aim (entire functions grow off the real axis in their own ways) get finer lattices, thrice at most.
+_REFINED = (1.0, 1.5, 2.25, 3.4)
+_ORDERS = (16, 14, 12, 10, 8, 7)
+# Panels of neighbouring orders may err alike: their difference counts several times (measured: never above 2.2).
+_SAFETY = 5.0
 # Share of the cube of side two radii that its ball fills, in one to four dimensions.
 _BALL = np.array([1.0, math.pi / 4.0, math.pi / 6.0, math.pi**2 / 32.0])
 _RADII = (6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 9.0, 10.0, 11.0, 12.0, 13.0)
@@ -42,17 +53,23 @@ class Averages:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """Factors and powers of every row, and the rule that fits the budget."""
+class _Rows:
+    """Factors (Q, 4, 4), powers (Q, 4), bounds on the averages (Q,), and the radius with what lies beyond it."""
 
     factors: np.ndarray
     powers: np.ndarray
     sizes: Tensor
     radius: float
     tail: float
-    cost: float
-    steps: np.ndarray | None = None
-    order: int = 0
+
+    def selected(self, index: np.ndarray) -> "_Rows":
+        """Return some of the rows."""
+        return replace(self, factors=self.factors[index], powers=self.powers[index], sizes=self.sizes[index])
+
+    @property
+    def axes(self) -> np.ndarray:
+        """Number of axes of each row."""
+        return (np.einsum("qii->qi", self.factors) > 0.0).sum(1)
 
 
 def input_sizes(activation: Activation, variance: Tensor) -> Tensor:
@@ -62,27 +79,49 @@ def input_sizes(activation: Activation, variance: Tensor) -> Tensor:
     return torch.where(variance > 0, fourth, still).nan_to_num(nan=math.inf) ** 0.25
 
 
+def closed_averages(activation: Activation, kernel: Tensor, *, rows: Tensor) -> Averages | None:
+    """Return <s_a s_b s_c s_d> in closed form for every row (Q, 4), or None if the activation has none."""
+    slopes = activation.scale_invariant if activation.family == "scale-invariant" else None
+    matrix, quadruples = kernel.contiguous().numpy(), rows.contiguous().numpy()
+    if slopes is not None:
+        found, extra = scale_invariant_moments(matrix, quadruples, *slopes), 0.0
+    elif activation.family == "erf":
+        found, extra = erf_moments(matrix, quadruples), 0.0
+    elif activation.family == "sin":
+        found, extra = sine_moments(matrix, quadruples), _SINE
+    else:
+        return None
+    sizes = input_sizes(activation, kernel.diagonal())[rows].prod(1)
+    return Averages(torch.from_numpy(found), _CLOSED * sizes + extra * (sizes > 0), "closed form")
+
+
 def product_averages(activation: Activation, kernel: Tensor, *, rows: Tensor, budget: float) -> Averages:
-    """Return <prod_k s(z_rows[k])> for every row, spending about `budget` evaluations of s.
+    """Return <prod_k s(z_rows[k])> for every row by nested rules, spending about `budget` evaluations of s.
 
     Shapes: kernel (N, N) positive semi-definite, rows (Q, up to 4) of input numbers.
     Errors: those reported; singular kernels are no special case.
     """
-    plan = _plan(activation, kernel, rows=rows, budget=budget)
-    reach = plan.radius * 1.05 * float(kernel.diagonal().max().sqrt()) + 1e-30
+    prepared = _prepared(activation, kernel, rows)
+    reach = prepared.radius * 1.05 * float(kernel.diagonal().max().sqrt()) + 1e-30
     table = function_table(activation, reach=reach)
-    floor = (_FLOOR + 4.0 * table.error + plan.tail) * plan.sizes
-    if activation.kinks:
-        return _panelled(plan, table, floor)
-    return _latticed(plan, table, floor, even=_parity(activation))
+    points = _points(activation, kernel, reach)
+    found = (
+        _latticed(activation, prepared, table, budget) if points is None else _panelled(prepared, table, points, budget)
+    )
+    floor = (_FLOOR + 4.0 * table.error + prepared.tail) * prepared.sizes
+    return Averages(found.value, (found.error + floor).nan_to_num(nan=math.inf), found.method)
 
 
 def product_cost(activation: Activation, kernel: Tensor, *, rows: Tensor, budget: float) -> float:
     """Return how many evaluations of s the rule chosen for `budget` takes; the coarsest may take more."""
-    return _plan(activation, kernel, rows=rows, budget=budget).cost
+    prepared = _prepared(activation, kernel, rows)
+    points = _points(activation, kernel, 13.0 * float(kernel.diagonal().max().sqrt()))
+    if points is None:
+        return _lattice(activation, prepared, budget).cost
+    return _panel_cost(prepared, points, _panel_order(prepared, points, budget))
 
 
-def _plan(activation: Activation, kernel: Tensor, *, rows: Tensor, budget: float) -> _Plan:
+def _prepared(activation: Activation, kernel: Tensor, rows: Tensor) -> _Rows:
     factors, powers = np.zeros((len(rows), 4, 4)), np.zeros((len(rows), 4), dtype=np.int64)
     padded = torch.full((len(rows), 4), -1, dtype=torch.int64)
     padded[:, : rows.shape[1]] = rows
@@ -90,42 +129,59 @@ def _plan(activation: Activation, kernel: Tensor, *, rows: Tensor, budget: float
     variance = kernel.diagonal()
     size = input_sizes(activation, variance)
     sizes = torch.where(padded >= 0, size[padded.clamp(min=0)], 1.0).prod(1)
-    choose = _panel_rule if activation.kinks else _lattice_rule
-    radius, tail = _radius(activation, variance, size)
-    return choose(activation, _Plan(factors, powers, sizes, radius, tail, 0.0), budget)
+    tails = [(radius, _tail(activation, variance, size, radius)) for radius in _RADII]
+    radius, tail = next((pair for pair in tails if pair[1] <= 1e-13), tails[-1])
+    return _Rows(factors, powers, sizes, radius, tail)
 
 
-def _radius(activation: Activation, variance: Tensor, size: Tensor) -> tuple[float, float]:
-    """Smallest radius beyond which the whitened integrand weighs nothing, and what it may weigh, relative to its size."""
-    tail = math.inf
-    for radius in _RADII:
-        ends = radius * torch.stack([variance.sqrt(), -variance.sqrt()])
-        ratio = float((activation.function(ends).abs().amax(0) / size.clamp(min=1e-300)).nan_to_num(nan=math.inf).max())
-        # P(|x| > r) in four dimensions is (1 + r^2/2) exp(-r^2/2).
-        tail = (1.0 + 0.5 * radius**2) * math.exp(-0.5 * radius**2) * max(ratio, 1.0) ** 4
-        if tail <= 1e-13:
-            break
-    return radius, tail
+def _tail(activation: Activation, variance: Tensor, size: Tensor, radius: float) -> float:
+    """What the whitened integrand may weigh beyond the radius, relative to its size."""
+    ends = radius * torch.stack([variance.sqrt(), -variance.sqrt()])
+    ratio = activation.function(ends).abs().amax(0) / size.clamp(min=1e-300)
+    largest = max(float(ratio.nan_to_num(nan=math.inf).max()), 1.0)
+    # P(|x| > r) in four dimensions is (1 + r^2/2) exp(-r^2/2).
+    return (1.0 + 0.5 * radius**2) * math.exp(-0.5 * radius**2) * largest**4
 
 
-def _parity(activation: Activation) -> bool:
+def _points(activation: Activation, kernel: Tensor, reach: float) -> np.ndarray | None:
+    """Where panels must break, or None if the trapezoid rule is the better one."""
+    mesh = mesh_of(activation)
+    wide = float(kernel.diagonal().max().sqrt()) > _WIDEST * mesh.length
+    if not activation.kinks and not wide:
+        return None
+    known = {*activation.kinks, *(mesh.edges if wide else ())}
+    return np.array(sorted(point for point in known if abs(point) < reach))
+
+
+def _even(activation: Activation) -> bool:
     """Whether s is even or odd, so that any product of four is even."""
     z = torch.linspace(0.01, 20.0, 401, dtype=torch.float64)
     upper, lower = activation.function(z), activation.function(-z)
     return bool(torch.equal(upper, lower) or torch.equal(upper, -lower))
 
 
-def _lattice_rule(activation: Activation, plan: _Plan, budget: float) -> _Plan:
+@dataclass(frozen=True)
+class _Lattice:
+    """Steps (Q, 4) of each axis (0: no axis), the accuracy aimed at, and the evaluations it takes."""
+
+    steps: np.ndarray
+    target: float
+    cost: float
+
+
+def _lattice(activation: Activation, rows: _Rows, budget: float, *, targets: tuple[float, ...] = _TARGETS) -> _Lattice:
+    """The finest lattice within the budget."""
     pole = _POLE * mesh_of(activation).length
-    halves = 1.0 if _parity(activation) else 2.0
-    for target in _TARGETS:
-        steps = _steps(plan.factors, pole=pole, exponent=-math.log(target))
-        counts = np.where(steps > 0.0, 2.0 * plan.radius / np.where(steps > 0.0, steps, 1.0) + 1.0, 1.0)
-        axes = (steps > 0.0).sum(1).clip(min=1)
-        cost = float(halves * (counts.prod(1) * _BALL[axes - 1]).sum())
+    halves = 1.0 if _even(activation) else 2.0
+    lattice = _Lattice(np.zeros_like(rows.powers, dtype=np.float64), 1.0, 0.0)
+    for target in targets:
+        steps = _steps(rows.factors, pole=pole, exponent=-math.log(target))
+        counts = np.where(steps > 0.0, 2.0 * rows.radius / np.where(steps > 0.0, steps, 1.0) + 1.0, 1.0)
+        cost = float(halves * (counts.prod(1) * _BALL[rows.axes.clip(min=1) - 1]).sum())
+        lattice = _Lattice(steps, target, cost)
         if cost <= budget:
             break
-    return _Plan(plan.factors, plan.powers, plan.sizes, plan.radius, plan.tail, cost, steps=steps)
+    return lattice
 
 
 def _steps(factors: np.ndarray, *, pole: float, exponent: float) -> np.ndarray:
@@ -138,35 +194,42 @@ def _steps(factors: np.ndarray, *, pole: float, exponent: float) -> np.ndarray:
     free = math.sqrt(2.0 * exponent)
     shift = np.minimum(pole / np.maximum(largest, 1e-300), free)
     steps = 2.0 * math.pi * shift / (exponent + 0.5 * shift**2)
-    exists = np.einsum("qii->qi", factors) > 0.0
-    return np.where(exists, steps, 0.0)
+    return np.where(np.einsum("qii->qi", factors) > 0.0, steps, 0.0)
 
 
-def _panel_rule(activation: Activation, plan: _Plan, budget: float) -> _Plan:
-    axes = (np.einsum("qii->qi", plan.factors) > 0.0).sum(1)
-    panels = 2.0 + len(activation.kinks)
-    for order in _ORDERS:
-        cost = float(((panels * order) ** axes.astype(float)).sum() * (1.0 + (1.0 - 2.0 / order) ** 3))
-        if cost <= budget:
+def _latticed(activation: Activation, rows: _Rows, table: FunctionTable, budget: float) -> Averages:
+    even = _even(activation)
+    # Half is kept back for rows that turn out to need more.
+    lattice = _lattice(activation, rows, 0.5 * budget)
+    both = torch.from_numpy(lattice_averages(rows.factors, rows.powers, lattice.steps, rows.radius, even, table.pieces))
+    left = budget - lattice.cost
+    for factor in _REFINED[1:]:
+        short = (both[:, 0] - both[:, 1]).abs() > 10.0 * lattice.target * rows.sizes
+        index = short.nonzero().squeeze(1).numpy()
+        part = rows.selected(index)
+        finer = _lattice(activation, part, left, targets=(lattice.target**factor,))
+        if not len(index) or finer.cost > left:
             break
-    return _Plan(plan.factors, plan.powers, plan.sizes, plan.radius, plan.tail, cost, order=order)
+        found = lattice_averages(part.factors, part.powers, finer.steps, rows.radius, even, table.pieces)
+        both[index] = torch.from_numpy(found)
+        left -= finer.cost
+    return Averages(both.mean(1), (both[:, 0] - both[:, 1]).abs(), "lattice")
 
 
-def _arrays(table: FunctionTable) -> tuple[np.ndarray, ...]:
-    return table.kinks, table.starts, table.inverse, table.first, table.count, table.coefficients
+def _panel_order(rows: _Rows, points: np.ndarray, budget: float) -> int:
+    return next((order for order in _ORDERS if _panel_cost(rows, points, order) <= budget), _ORDERS[-1])
 
 
-def _latticed(plan: _Plan, table: FunctionTable, floor: Tensor, *, even: bool) -> Averages:
-    found = trapezoid_averages(plan.factors, plan.powers, plan.steps, plan.radius, even, *_arrays(table))
-    both = torch.from_numpy(found)
-    return Averages(both.mean(1), (both[:, 0] - both[:, 1]).abs() + floor, "lattice")
+def _panel_cost(rows: _Rows, points: np.ndarray, order: int) -> float:
+    nodes = (2.5 + len(points)) * np.array([order, order - 2.0])
+    return float((nodes ** rows.axes[:, None].astype(float)).sum())
 
 
-def _panelled(plan: _Plan, table: FunctionTable, floor: Tensor) -> Averages:
+def _panelled(rows: _Rows, table: FunctionTable, points: np.ndarray, budget: float) -> Averages:
+    best = _panel_order(rows, points, budget)
     found: list[Tensor] = []
-    most = 16 + 24 * (1 + len(table.kinks))
-    for order in (plan.order, plan.order - 2):
+    for order in (best, best - 2):
         rule, weights = (part.numpy() for part in legendre(order))
-        values = panel_averages(plan.factors, plan.powers, rule, weights, plan.radius, *_arrays(table), most)
+        values = panel_averages(rows.factors, rows.powers, rule, weights, rows.radius, points, table.pieces)
         found.append(torch.from_numpy(values))
-    return Averages(found[0], (found[0] - found[1]).abs() + floor, "panels")
+    return Averages(found[0], _SAFETY * (found[0] - found[1]).abs(), "panels")

@@ -1,5 +1,8 @@
 from .action_couplings import Couplings as Couplings
 from .action_couplings import couplings as couplings
+from .batch_spreads import BatchStatistics as BatchStatistics
+from .batch_spreads import LayerStatistics as LayerStatistics
+from .batch_spreads import batch_statistics as batch_statistics
 from .chain_forecast import (
     ChainForecast as ChainForecast,
 )
@@ -10,6 +13,10 @@ from .chain_forecast import (
     forecast_chain as forecast_chain,
 )
 from .effective_flow import flow as flow
+from .functionals import GaussianProcessPrediction as GaussianProcessPrediction
+from .functionals import LogMarginalLikelihood as LogMarginalLikelihood
+from .functionals import batch_signal as batch_signal
+from .functionals import batch_spread as batch_spread
 from .kernel_estimates import KernelEstimate as KernelEstimate
 from .kernel_estimates import kernel_estimate as kernel_estimate
 from .laws import LayerLaw as LayerLaw
@@ -34,6 +41,8 @@ from .residual_adjoint import residual_functional_deviation as residual_function
 from .residual_expansion import residual_flow as residual_flow
 from .scaling import LearningRates as LearningRates
 from .scaling import learning_rates as learning_rates
+from .seed_statistics import FunctionalStatistics as FunctionalStatistics
+from .seed_statistics import functional_statistics as functional_statistics
 from .skewed_weights import skewness_shift as skewness_shift
 from .skip_growth import residual_growth as residual_growth
 from .universality import Criticality as Criticality

@@ -21,6 +21,7 @@ from rgflow.theory.residual_trajectories import trajectory
 
 __all__ = ["ResidualDeviation", "residual_functional_deviation"]
 
+_TOLERANCE = 1e-7  # relative error of averages over pairs, far below the sampling error of any number of trajectories
 _SCRAMBLES = 8  # independent nets of trajectories; their scatter is the sampling error
 
 
@@ -94,7 +95,7 @@ def _pulled_back(kernels: ResidualKernels, gradient: Tensor) -> list[Tensor]:
     """Gradients with respect to the kernels of all layers, (N, N) each."""
     network, found = kernels.network, [gradient]
     for layer in reversed(range(len(kernels.start) - 1)):
-        response = kernel_response(network.activation, kernels.kernel[layer])
+        response = kernel_response(network.activation, kernels.kernel[layer], tolerance=_TOLERANCE)
         plain = found[0] * response.slope + torch.diag((found[0] * response.bend).sum(1))
         found.insert(0, network.weight_variance[layer + 1] * plain + network.skip**2 * found[0])
     return found

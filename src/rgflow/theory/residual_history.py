@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rgflow.numerics import CurvatureShift
 from rgflow.theory.residual_kernels import ResidualKernels
 
 __all__ = ["Fluctuations", "HistoryAverages", "Propagation", "fluctuations", "propagation"]
@@ -57,10 +58,11 @@ class Propagation:
 
 @dataclass(frozen=True)
 class Fluctuations:
-    """Vertex (L, P, P) and mean shift (L, P), with 1/n inside."""
+    """Vertex (L, P, P) and mean shift (L, P), with 1/n inside; `slack` (L,) bounds what integration does to the shift."""
 
     vertex: Tensor
     shift: Tensor
+    slack: Tensor
 
 
 def propagation(kernels: ResidualKernels, jacobians: Sequence[Tensor]) -> Propagation:
@@ -115,7 +117,7 @@ def fluctuations(
     road: Propagation,
     averages: HistoryAverages,
     *,
-    curvature: Callable[[int, Tensor], Tensor],
+    curvature: Callable[[int, Tensor], CurvatureShift],
     weight_kurtosis: float = 0.0,
 ) -> Fluctuations:
     """Return vertex and mean shift of all layers.
@@ -129,18 +131,22 @@ def fluctuations(
     size = depth * pairs
     arrival = road.arrival.reshape(size, size)
     covariance = (arrival @ source.reshape(size, size) @ arrival.T).reshape(depth, pairs, depth, pairs)
-    vertices, shifts = [], []
+    vertices, shifts, slacks = [], [], []
     fresh_shift = torch.zeros(depth, pairs, dtype=torch.float64)
+    fresh_slack = torch.zeros(depth, dtype=torch.float64)
     for layer in range(depth):
         part = covariance[layer, :, layer]
         own = torch.einsum("pmq,mrq->pr", road.arrival[layer, :, 1:], road.own[layer, :-1]) / road.widths[layer]
         vertices.append(part + own + own.T)
         shifts.append(road.memory[layer] @ fresh_shift)
+        slacks.append(road.memory[layer] @ fresh_slack)
         if layer + 1 < depth:
             heavy = weight_kurtosis / 3.0 * _fourth(kernels, road, averages, layer)
             bent = curvature(layer, part + heavy)
-            fresh_shift[layer + 1] = road.jacobian[layer] @ shifts[-1] + bent + _echo(road, averages, layer)
-    return Fluctuations(torch.stack(vertices), torch.stack(shifts))
+            fresh_shift[layer + 1] = road.jacobian[layer] @ shifts[-1] + bent.value + _echo(road, averages, layer)
+            growth = road.jacobian[layer].abs().sum(1).max()
+            fresh_slack[layer + 1] = growth * slacks[-1] + bent.error.max()
+    return Fluctuations(torch.stack(vertices), torch.stack(shifts), torch.stack(slacks))
 
 
 def _echo(road: Propagation, averages: HistoryAverages, layer: int) -> Tensor:

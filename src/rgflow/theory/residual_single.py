@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rgflow.numerics import Activation, expectation, mesh_of, pair_nodes
+from rgflow.numerics import Activation, mesh_of, moments, pair_nodes
 from rgflow.theory.residual_history import HistoryAverages
 from rgflow.theory.residual_kernels import ResidualKernels
 
@@ -29,8 +29,8 @@ def single_input_averages(kernels: ResidualKernels, *, order: int = 24) -> Histo
     echo = torch.zeros(depth, depth, 3, dtype=torch.float64)
     fourth = torch.zeros(depth, dtype=torch.float64)
     features = _Features.of(kernels)
-    for layer in range(depth - 1):
-        noise[layer, layer], fourth[layer] = _same_layer(features, layer)
+    inside = torch.arange(depth - 1)
+    noise[inside, inside], fourth[:-1] = _same_layer(features)
     pairs = [(later, m) for later in range(1, depth - 1) for m in range(kernels.start[later], later)]
     for piece in torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).split(_AT_ONCE):
         if len(piece):
@@ -65,17 +65,13 @@ class _Features:
         return scale * self.activation.function(z) ** 2 + carried * z * z
 
 
-def _same_layer(features: _Features, layer: int) -> tuple[float, float]:
-    """Var(phi) and <(C_W s^2)^2> of one layer."""
-    scale, carried, kernel = (float(part[layer]) for part in (features.scale, features.carried, features.kernel))
-    rule, kinks = features.activation, features.activation.kinks
-
-    def square(z: Tensor) -> Tensor:
-        return scale * rule.function(z) ** 2
-
-    mean = float(expectation(lambda z: square(z) + carried * z * z, kernel, kinks=kinks))
-    spread = expectation(lambda z: (square(z) + carried * z * z - mean) ** 2, kernel, kinks=kinks)
-    return float(spread), float(expectation(lambda z: square(z) ** 2, kernel, kinks=kinks))
+def _same_layer(features: _Features) -> tuple[Tensor, Tensor]:
+    """Var(phi) and <(C_W s^2)^2> of every layer, (L - 1,); <s^2 (z^2 - K)> = 2 K <z s s'> by parts."""
+    scale, carried, kernel = features.scale, features.carried, features.kernel
+    found = moments(features.activation, kernel)
+    own = scale**2 * (found.fourth - found.square**2)
+    mixed = 4.0 * scale * carried * kernel * found.response
+    return own + mixed + 2.0 * (carried * kernel) ** 2, scale**2 * found.fourth
 
 
 def _two_layers(features: _Features, later: Tensor, earlier: Tensor, *, order: int) -> tuple[Tensor, Tensor]:
