@@ -41,6 +41,6 @@ def test_plain_bars_cover_kernels_of_fresh_networks(name: str, weight_variance: 
 
 
 def test_plain_bars_vanish_with_the_corrections_and_grow_with_them() -> None:
-    assert plain_mean_bar(control=0.0, shift=0.3) == 0.0
-    assert plain_mean_bar(control=0.2, shift=-0.1) == pytest.approx(0.4 * 0.02 + 0.02 * 0.04)
-    assert plain_deviation_bar(control=0.2, own=0.3, shift=-0.1) == pytest.approx(0.3)
+    assert plain_mean_bar(control=0.0, own=0.0, shift=0.3) == 0.0
+    assert plain_mean_bar(control=0.2, own=0.1, shift=-0.1) == pytest.approx(0.6 * 0.02 + 0.03 * 0.04)
+    assert plain_deviation_bar(control=0.2, own=0.3, shift=-0.1) == pytest.approx(0.46)

@@ -68,7 +68,8 @@ def sample_kernels(
         raise SettingError(f"skip is {network.skip}; sample_kernels takes skip = 0, sample_residual any")
     first = first_kernel(network, checked_inputs(network, inputs))
     checked_draw(networks, seed, least=LEAST_NETWORKS)
-    controls = prepared_controls(network, first, generator=pilot_generator(seed))
+    with one_thread_each():
+        controls = prepared_controls(network, first, generator=pilot_generator(seed))
     size = _block_size(network, len(first))
 
     def draw(block: int, count: int) -> BlockKernels:

@@ -2,10 +2,10 @@
 
 Convention: Khat^(l) is the kernel of one drawn network, K_ab = (K_aa + K_bb) / 2 - D_ab; an entry off the diagonal has the
 bars of its three parts. c is the control, delta the relative shift, own the relative variance of a part:
-    mean, relative: 0.4 c |delta| + 0.02 c^2,      deviation, relative: max(c, own) / 2 + 1.5 |delta|.
+    mean, relative: 0.6 k |delta| + 0.03 k^2,      deviation, relative: 0.7 k + 2.5 |delta|,      k = max(c, own).
 The form is derived (next order of a mean: a product of two small numbers; of a logarithmic deviation: linear in a
-variance, a quarter of it for a log-normal kernel), the coefficients calibrated on ensembles of two inputs, widths 12 to
-256, depth up to 30 (docs/theory.md). Single inputs need wider bars than the averages over a batch of
+variance, a quarter of it for a log-normal kernel), the coefficients calibrated on ensembles of two inputs, widths 16 to
+180, depth up to 11 (docs/theory.md). Single inputs need wider bars than the averages over a batch of
 `rgflow.theory.truncation`.
 """
 
@@ -47,7 +47,7 @@ def kernel_estimate(flow: Flow, *, layer: int, first: int = 0, second: int = 0) 
     >>> from rgflow.theory import flow
     >>> found = kernel_estimate(flow(MLP((2, 100, 100, 1), "relu", weight_variance=2.0), [[1.0, 1.0]]), layer=3)
     >>> round(found.mean.value, 6), round(found.deviation.value, 6), round(found.deviation.error, 3)
-    (2.0, 0.632456, 0.032)
+    (2.0, 0.632456, 0.044)
     """
     index = flow.index(layer)
     if flow.vertex is None or flow.correction is None or flow.vertex_error is None or flow.correction_error is None:
@@ -108,6 +108,6 @@ def _bars(
         size = float(value)
         if size > 0.0:
             delta = abs(float(change)) / size
-            mean += weight * size * plain_mean_bar(control=control, shift=delta)
+            mean += weight * size * plain_mean_bar(control=control, own=float(spread) / size**2, shift=delta)
             own, relative = max(own, float(spread) / size**2), max(relative, delta)
     return mean, plain_deviation_bar(control=control, own=own, shift=relative)

@@ -31,20 +31,22 @@ def deviation_bar(*, control: float, own: float) -> float:
     return 0.15 * max(control, own)  # calibrated, docs/theory.md
 
 
-def plain_mean_bar(*, control: float, shift: float) -> float:
-    """Return the relative bar of one entry's mean in the plain expansion K + G1 / n: 0.4 c |shift| + 0.02 c^2.
+def plain_mean_bar(*, control: float, own: float, shift: float) -> float:
+    """Return the relative bar of one entry's mean in the plain expansion K + G1 / n: 0.6 k |shift| + 0.03 k^2.
 
-    One entry is K_aa or the distance (K_aa + K_bb) / 2 - K_ab; `shift` is its relative O(1/n) shift. For c < 1.
+    One entry is K_aa or the distance (K_aa + K_bb) / 2 - K_ab; `own` is its relative variance V / (n K^2), `shift` its
+    relative O(1/n) shift, k = max(control, own). For k < 1.
     """
-    return 0.4 * control * abs(shift) + 0.02 * control**2  # calibrated and checked on fresh networks, docs/theory.md
+    larger = max(control, own)
+    return 0.6 * larger * abs(shift) + 0.03 * larger**2  # calibrated and checked on fresh networks, docs/theory.md
 
 
 def plain_deviation_bar(*, control: float, own: float, shift: float) -> float:
-    """Return the bar of ln(deviation) of one entry in the plain expansion sqrt(V / n): max(c, own) / 2 + 1.5 |shift|.
+    """Return the bar of ln(deviation) of one entry in the plain expansion sqrt(V / n): 0.7 k + 2.5 |shift|.
 
-    `own` is the entry's relative variance V / (n K^2). For c < 1.
+    Arguments as in `plain_mean_bar`.
     """
-    return max(control, own) / 2 + 1.5 * abs(shift)  # calibrated and checked on fresh networks, docs/theory.md
+    return 0.7 * max(control, own) + 2.5 * abs(shift)  # calibrated and checked on fresh networks, docs/theory.md
 
 
 def gradient_bar(flow: BatchFlow, gradient: BatchGradient, *, layer: int) -> float:
