@@ -140,7 +140,7 @@ def test_several_inputs_give_what_each_gives_alone_within_the_reported_errors() 
         assert bool(((both.correction[:, index, index] - alone.correction[:, 0, 0]).abs() <= bound).all())
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_reported_errors_cover_sampled_values_and_do_not_exceed_them_by_far(seed: int) -> None:
     net = network("tanh", [3] + [30] * 4, skip=0.9, weight=0.6, bias=0.05)
     flow = residual_flow(net, TWO, seed=seed, trajectories=2**12)
