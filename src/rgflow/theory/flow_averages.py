@@ -78,9 +78,9 @@ class _Bars:
 
 
 def _bars(control: float, *, own: float, shift: float) -> _Bars:
-    larger = max(control, own)
     return _Bars(
-        plain_mean_bar(control=larger, shift=shift), plain_deviation_bar(control=control, own=own, shift=shift)
+        plain_mean_bar(control=control, own=own, shift=shift),
+        plain_deviation_bar(control=control, own=own, shift=shift),
     )
 
 
