@@ -19,7 +19,10 @@ _ONE_INPUT = "one input has no distance to another"
 
 
 def compared_layers(flow: Flow, kernels: Tensor | None) -> tuple[TheoryLayer, ...]:
-    """Return one `TheoryLayer` for each layer of `flow` (order 1 or more); `kernels` (networks, L, N, N) or None."""
+    """Return one `TheoryLayer` for each layer of `flow` (order 1 or more); `kernels` (networks, L, N, N) or None.
+
+    For residual networks `kernels` are averages of z_a z_b over a layer: equal in the mean, not in the deviation.
+    """
     inputs = flow.kernel.shape[-1]
     of_kernel = kernel_weights(inputs)
     of_distance = distance_weights(inputs) if inputs > 1 else None
@@ -34,6 +37,7 @@ def _layer(
 ) -> TheoryLayer:
     network = flow.network
     drawn = None if kernels is None else kernels[:, index]
+    fluctuating = None if network.skip else drawn
     kernel = flow_average(flow, of_kernel, layer=index + 1)
     distance = None if of_distance is None else flow_average(flow, of_distance, layer=index + 1)
     return TheoryLayer(
@@ -44,9 +48,9 @@ def _layer(
         infinite_kernel=kernel.infinite,
         infinite_distance=None if distance is None else distance.infinite,
         kernel=_quantity(kernel, drawn, of_kernel, of=_mean),
-        kernel_deviation=_quantity(kernel, drawn, of_kernel, of=_deviation),
+        kernel_deviation=_quantity(kernel, fluctuating, of_kernel, of=_deviation),
         distance=_quantity(distance, drawn, of_distance, of=_mean),
-        distance_deviation=_quantity(distance, drawn, of_distance, of=_deviation),
+        distance_deviation=_quantity(distance, fluctuating, of_distance, of=_deviation),
         chi_parallel=float(flow.chi_parallel[index].mean()),
         chi_perpendicular=float(flow.chi_perpendicular[index].mean()),
         vertex_ratio=_vertex_ratio(flow, index),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rgflow import __version__
-from rgflow.ensembles import sample_kernels, sample_networks
+from rgflow.ensembles import sample_kernels, sample_networks, sample_residual
 from rgflow.errors import NoCriticalPoint
 from rgflow.numerics import statistics
 from rgflow.records import MLP, Estimate, Flow
@@ -119,7 +119,10 @@ def _standard_words(count: int) -> str:
 def _drawn(
     network: MLP, rows: Tensor, *, networks: int, seed: int, laws: tuple[str, str], progress: Progress
 ) -> Tensor | None:
-    """Return the kernels (networks, L, N, N) of drawn networks: exact in law, or with weights where they are not Gaussian."""
+    """Return the kernels (networks, L, N, N) of drawn networks: exact in law, or with weights where they are not Gaussian.
+
+    With a skip the averages of z_a z_b over each layer, whose mean is that of the kernel.
+    """
 
     done = 0
 
@@ -128,6 +131,8 @@ def _drawn(
         done += count
         progress("drawing networks", 0.2 + 0.5 * done / networks)
 
+    if network.skip:
+        return sample_residual(network, rows, networks=networks, seed=seed)
     if laws == ("gaussian", "gaussian"):
         drawn = sample_kernels(network, rows, networks=networks, seed=seed, keep_kernels=True, progress=heard)
     else:
@@ -252,10 +257,13 @@ def _curve(network: MLP, *, seed: int) -> Collapse:
 
 
 def _notes(found: Flow) -> tuple[str, ...]:
+    notes = []
     control = float(found.control[-1])
     if control >= 1.0:
-        return (f"control is {control:.3g}: the expansion in 1/width has failed; only the measured columns count",)
-    return ()
+        notes.append(f"control is {control:.3g}: the expansion in 1/width has failed; only the measured columns count")
+    if found.network.skip:
+        notes.append("residual network: deviations are between neurons and are not measured; means are")
+    return tuple(notes)
 
 
 def _capital(text: str) -> str:
