@@ -7,11 +7,8 @@ from .estimate import ErrorKind as ErrorKind
 from .estimate import Estimate as Estimate
 from .estimate import Quantity as Quantity
 from .flow import Flow as Flow
-<<<<<<< HEAD
-from .kernel_sample import KernelSample as KernelSample
-=======
 from .flow import QuadrupleFlow as QuadrupleFlow
->>>>>>> flow
+from .kernel_sample import KernelSample as KernelSample
 from .layer import Finding as Finding
 from .layer import LayerReport as LayerReport
 from .layer import Severity as Severity
