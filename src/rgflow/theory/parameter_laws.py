@@ -198,7 +198,7 @@ def entry_law(law: "str | EntryLaw") -> EntryLaw:
     if law == "orthogonal":
         raise SettingError(
             "the law is 'orthogonal'; this theory takes independent entries, and those of an orthogonal matrix are"
-            " dependent at order 1/n: give 'gaussian' for order 0, where the two agree"
+            " dependent at order 1/n: call theory.orthogonal_flow, or give 'gaussian' for order 0, where the two agree"
         )
     known = ", ".join(repr(name) for name in simple)
     raise SettingError(f"the law is {law!r}; give one of {known}, or EntryLaw.of_kurtosis(excess)")
