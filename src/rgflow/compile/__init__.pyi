@@ -1,0 +1,1 @@
+from .parsing import parse as parse

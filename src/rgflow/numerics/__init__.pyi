@@ -57,6 +57,8 @@ from .pairs import (
 )
 from .second_moments import derivative_moment as derivative_moment
 from .second_moments import second_moment as second_moment
+from .sparse_polynomial import Kind as Kind
+from .sparse_polynomial import SparsePolynomial as SparsePolynomial
 from .statistics import (
     Statistic as Statistic,
 )
