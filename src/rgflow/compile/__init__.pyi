@@ -1,1 +1,10 @@
+from .bilinear import BilinearScheme as BilinearScheme
+from .bilinear import strassen as strassen
+from .completion_rank import BlockRank as BlockRank
+from .flattening import LinearFactors as LinearFactors
+from .flattening import linear_factors as linear_factors
 from .parsing import parse as parse
+from .weight_trade_off import TradeOff as TradeOff
+from .weight_trade_off import trade_off as trade_off
+from .width_bound import WidthBound as WidthBound
+from .width_bound import shallow_width_bound as shallow_width_bound

@@ -7,6 +7,8 @@ from .estimate import ErrorKind as ErrorKind
 from .estimate import Estimate as Estimate
 from .estimate import Quantity as Quantity
 from .flow import Flow as Flow
+from .hamiltonian import Hamiltonian as Hamiltonian
+from .hamiltonian import VariableKind as VariableKind
 from .layer import Finding as Finding
 from .layer import LayerReport as LayerReport
 from .layer import Severity as Severity
