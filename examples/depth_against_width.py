@@ -9,6 +9,7 @@ fresh inputs. The error on 100,000 other inputs is printed; a network that says 
 
 import argparse
 import math
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -27,7 +28,7 @@ def inputs(count: int, generator: torch.Generator) -> torch.Tensor:
 def network(hidden: tuple[int, ...], generator: torch.Generator) -> nn.Sequential:
     widths = (FACTORS, *hidden, 1)
     modules: list[nn.Module] = []
-    for fan_in, width in zip(widths[:-1], widths[1:], strict=True):
+    for fan_in, width in pairwise(widths):
         linear = nn.Linear(fan_in, width)
         with torch.no_grad():
             linear.weight.normal_(0.0, math.sqrt(1.5 / fan_in), generator=generator)

@@ -80,19 +80,25 @@ def assembled(
             f"the weights would take {memory / 2**30:.1f} GiB, at most {BYTES_AT_MOST // 2**30} are allowed; "
             "allow more layers or fewer monomials"
         )
-    divisors, modules, values = np.asarray(bounds, dtype=np.float64), [], len(bounds)
-    for blocks in layers:
-        inward, outward = _inward(blocks, values, divisors), _outward(blocks)
-        modules += [_linear(*inward, dtype=dtype), activation_module(activation), _linear(*outward, dtype=dtype)]
-        values = len(outward[1])
+    divisors, values = np.asarray(bounds, dtype=np.float64), len(bounds)
+    modules: list[nn.Module] = []
+    for number, blocks in enumerate(layers, 1):
+        weight, offset = _outward(blocks)
+        if number == len(layers) and _alone(outputs):  # the factor of a product goes into the layer that reads it
+            read, constant = _read_out(outputs, len(offset), np.ones(len(offset)))
+            weight, offset = read @ weight, read @ offset + constant
+        inward = _linear(*_inward(blocks, values, divisors), dtype=dtype)
+        modules += [inward, activation_module(activation), _linear(weight, offset, dtype=dtype)]
+        values = len(offset)
         divisors = np.ones(values)
-    read = _read_out(outputs, values, divisors)
-    if layers and all(len(output.form.indices) == 1 for output in outputs):
-        weight, offset = outward  # a product alone: its factor goes into the layer that reads it
-        modules[-1] = _linear(read[0] @ weight, read[0] @ offset + read[1], dtype=dtype)
-    else:
-        modules.append(_linear(*read, dtype=dtype))
+    if not layers or not _alone(outputs):
+        modules.append(_linear(*_read_out(outputs, values, divisors), dtype=dtype))
     return nn.Sequential(*modules)
+
+
+def _alone(outputs: Sequence[Output]) -> bool:
+    """Whether every output is one value times a number, plus a constant."""
+    return all(len(output.form.indices) == 1 for output in outputs)
 
 
 def _inward(blocks: Sequence[Block], values: int, divisors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,8 +136,7 @@ def _linear(weight: np.ndarray, bias: np.ndarray, *, dtype: torch.dtype) -> nn.L
         raise SettingError(
             f"a weight of {largest:.3g} exceeds the range of {dtype}; use torch.float64 or a smaller domain"
         )
-    linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], dtype=dtype)  # no random numbers drawn
-    with torch.no_grad():
-        linear.weight.copy_(torch.from_numpy(weight))
-        linear.bias.copy_(torch.from_numpy(bias))
+    linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # draws no random numbers
+    linear.weight = nn.Parameter(torch.from_numpy(weight).to(dtype))
+    linear.bias = nn.Parameter(torch.from_numpy(bias).to(dtype))
     return linear

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from rgflow.compile.least_squares import least_squares_unit
 from rgflow.compile.smooth import Smooth, smooth
@@ -142,8 +142,8 @@ def _biases(act: Smooth, degree: int, dtype: torch.dtype) -> list[float]:
     low, high = _SEARCHED[peak - 1], _SEARCHED[peak + 1]
     if act.at(degree + 1, low) * act.at(degree + 1, high) >= 0.0:
         return [0.0]
-    place = float(brentq(lambda z: act.at(degree + 1, z), low, high, xtol=1e-15, rtol=1e-15))
-    place = float(torch.tensor(place, dtype=dtype))
+    found = root_scalar(lambda z: act.at(degree + 1, z), bracket=(low, high), xtol=1e-15, rtol=1e-15)
+    place = float(torch.tensor(found.root, dtype=dtype))
     return [0.0] if abs(place) < 1e-12 else [0.0, place]
 
 

@@ -61,7 +61,7 @@ def _cost(factors: int, groups: int, carry: int) -> int:
 
 def layered_plan(polynomials: Sequence[SparsePolynomial], bounds: Sequence[float], *, counts: Sequence[int]) -> Plan:
     """Return the plan whose levels leave `counts` values of the longest product; shorter ones in proportion."""
-    state = {
+    state: dict[Monomial, tuple[Monomial, ...]] = {
         m: tuple(((v, 1),) for v, power in m for _ in range(power))
         for p in polynomials
         for m, _ in monomials_of(p)

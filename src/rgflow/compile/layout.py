@@ -98,7 +98,7 @@ class Layout:
 
     def _grouped(self, group: Group, values: dict[object, int]) -> Gate:
         items = [item for item, _ in group.terms]
-        if items == [group.factor] or len(items) == 1:
+        if len(items) == 1:
             return self._product((group.factor, items[0]), values)
         form, _ = normalised([(values[q], c * self._size(q)) for q, c in group.terms])
         label = f"{label_of(group.factor, self.names)}*({_sum_label(group.terms, self.names)})"
@@ -107,7 +107,7 @@ class Layout:
     def _running_sum(self, output: int, values: dict[object, int]) -> Gate | None:
         """Return the sum so far of one output plus all terms that are among `values`, to be carried."""
         left = self.left[output]
-        ready = {item: left.pop(item) for item in values if item in left}
+        ready = {item: left.pop(item) for item in [*left] if item in values}
         terms = [(values[item], c * self._size(item)) for item, c in ready.items()]
         if self.sums[output]:
             terms.append((values["sum", output], self.sums[output]))

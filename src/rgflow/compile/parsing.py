@@ -25,9 +25,11 @@ def parse(
 ) -> tuple[SparsePolynomial, ...]:
     """Return the polynomials of `expression`, one an output, all over the same variables.
 
-    `expression` is a string ("x*y + 2*x**2, x - y": two outputs), a SymPy expression, a `SparsePolynomial`, a `Hamiltonian`,
-    a fitted scikit-learn pipeline of PolynomialFeatures and a linear model, or a sequence of these. `variables` fixes their names and order; without it they are the names that occur, x2 before x10. With
-    `kind` "bit" (0, 1) or "spin" (-1, 1) powers are reduced by x^2 = x or x^2 = 1; None is `kind_of(expression)`.
+    `expression` is a string ("x*y + 2*x**2, x - y": two outputs), a SymPy expression, a `SparsePolynomial`, a
+    `Hamiltonian`, a fitted scikit-learn pipeline of PolynomialFeatures and a linear model, or a sequence of these.
+    `variables` fixes their names and order; without it they are the names that occur in text, x2 before x10, or those that
+    a polynomial, Hamiltonian or pipeline declares. With `kind` "bit"
+    (0, 1) or "spin" (-1, 1) powers are reduced by x^2 = x or x^2 = 1; None is `kind_of(expression)`.
     Raises: SettingError for text that cannot be read (with the character), division by anything but a number, functions,
     exponents that are no whole number >= 0, complex numbers, names not among `variables`, no variable at all.
 
@@ -42,10 +44,21 @@ def parse(
     found = [polynomial for part in _parts(expression) for polynomial in _read(part, given)]
     if not found:
         raise SettingError("the expression is empty; give a polynomial such as 'x*y + 2*x**2'")
-    names = given or natural_order({name for p in found for name, order in _used(p) if order})
+    names = given or _names(_parts(expression), found)
     if not names:
         raise SettingError(f"the expression {_shown(str(found[0]))} contains no variable; there is nothing to compile")
     return tuple(reduced(polynomial.over(names), kind) for polynomial in found)
+
+
+def _names(parts: list[Any], found: list[SparsePolynomial]) -> tuple[str, ...]:
+    """Return the variables that text and SymPy mention; all that polynomials made elsewhere declare, in their order."""
+    if any(isinstance(part, str) or not _declares(part) for part in parts):
+        return natural_order({name for p in found for name, order in _used(p) if order})
+    return tuple(dict.fromkeys(name for p in found for name in p.variables))
+
+
+def _declares(part: Any) -> bool:
+    return isinstance(part, SparsePolynomial | Hamiltonian) or is_pipeline(part)
 
 
 def kind_of(expression: Any) -> Kind:
