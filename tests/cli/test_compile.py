@@ -1,13 +1,18 @@
 """`rgflow compile`: what it prints and writes, and how it refuses."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 import torch
+import typer
 from torch import nn
 
 import rgflow
 from rgflow.cli import main
+from rgflow.cli.application import application
 
 EXPRESSION = "x1*x2*x3 + 2*x1**2"
 
@@ -92,3 +97,31 @@ def test_bad_input_is_one_sentence_and_code_2(case, capsys, tmp_path, monkeypatc
     assert err.count("\n") == 1
     assert said in err
     assert list(tmp_path.iterdir()) == []
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("page", ["compile.md", "cheap_learning.md"])
+def test_every_command_of_the_pages_works(page, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```sh\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), flags=re.S)
+    commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    assert len(commands) >= 4
+    for words in commands:
+        assert words[0] == "rgflow"
+        assert main(words[1:]) == 0
+    assert "76 neurons in 5 hidden layers" in capsys.readouterr().out or page == "compile.md"
+
+
+def test_every_option_is_on_the_page():
+    command = typer.main.get_command(application())
+    options = {name for p in command.commands["compile"].params for name in p.opts if name.startswith("--")}
+    text = (DOCS / "compile.md").read_text(encoding="utf-8")
+    assert {name for name in options - {"--help"} if f"`{name}`" not in text} == set()
+
+
+def test_the_python_of_the_pages_runs():
+    for page in ("compile.md", "cheap_learning.md"):
+        for code in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), flags=re.S):
+            exec(code, {})

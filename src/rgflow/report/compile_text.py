@@ -61,7 +61,8 @@ def _network(report: CompileReport) -> str:
     shown = [str(width) for width in report.widths[:_WIDTHS_SHOWN]]
     widths = "-".join(shown + (["..."] if report.layers > _WIDTHS_SHOWN else []))
     scale = f", scale {short(min(report.scales))}" if report.gates == "taylor" and report.scales else ""
-    how = f"{report.activation}, {report.gates} products{scale}" if report.layers else "one linear layer"
+    products = f"{report.gates} products" if report.gates in ("taylor", "exact") else report.gates
+    how = f"{report.activation}, {products}{scale}" if report.layers else "one linear layer"
     return f"{report.neurons:,} neurons in {layers}" + (f" ({widths})" if report.layers else "") + f"; {how}"
 
 
@@ -74,10 +75,9 @@ def _error(report: CompileReport) -> str:
 
 
 def _sharing(report: CompileReport) -> str:
-    saved = report.products_alone - report.products
     return (
-        f"{report.products:,} products for {report.products_alone:,} without sharing ({saved:,} saved): "
-        f"{report.neurons:,} neurons for {report.neurons_alone:,}"
+        f"{report.products:,} products (two-factor products without sharing: {report.products_alone:,}), "
+        f"{report.neurons:,} neurons (without sharing: {report.neurons_alone:,})"
     )
 
 
