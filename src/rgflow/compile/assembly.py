@@ -54,11 +54,13 @@ def weight_bytes(
 ) -> int:
     """Return the memory of all weights and biases, before anything is allocated."""
     size, values = 0, inputs
-    for blocks in layers:
+    for number, blocks in enumerate(layers, 1):
         neurons, fresh = sum(b.neurons for b in blocks), sum(len(b.offset) for b in blocks)
-        size += neurons * (values + 1) + fresh * (neurons + 1)
+        read = len(outputs) if number == len(layers) and _alone(outputs) else fresh
+        size += neurons * (values + 1) + read * (neurons + 1)
         values = fresh
-    size += len(outputs) * (values + 1)
+    if not layers or not _alone(outputs):
+        size += len(outputs) * (values + 1)
     return size * torch.finfo(dtype).bits // 8
 
 

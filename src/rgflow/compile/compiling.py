@@ -183,6 +183,9 @@ def _unreachable(request: Request, found: list[Candidate]) -> str:
 
 def _no_arrangement(request: Request) -> str:
     degree = max(p.degree for p in request.polynomials)
+    least = (degree - 1).bit_length()
+    if request.activation in ("relu", "squared_relu") and request.layers is not None and request.layers < least:
+        return f"{request.activation} multiplies two numbers a layer, so degree {degree} takes at least {least} layers"
     if request.layers == 1:
         return f"a product of {degree} factors in one layer takes up to {2.0**degree:,.0f} neurons and is too inexact"
     return "errors grow beyond any bound on the way"

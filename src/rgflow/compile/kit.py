@@ -29,14 +29,13 @@ _NEURONS_AT_MOST = 2**20
 class Kit:
     """How one activation multiplies: `product(powers)`, and two-factor products from three neurons if it has them.
 
-    `degree_at_most` is the largest degree of one product; `cost(degree)` its error, found without making its neurons.
+    `degree_at_most` is the largest degree of one product.
     """
 
     name: str
     gates: str
     dtype: torch.dtype
     product: Callable[[tuple[int, ...]], Unit]
-    cost: Callable[[int], float]
     passing: Unit
     corner: Unit | None = None
     degree_at_most: int = 20  # 2^20 neurons
@@ -77,8 +76,7 @@ def taylor_kit(name: str, dtype: torch.dtype) -> Kit:
         best = scale_and_bias(name, sum(powers), dtype)
         return product_unit(act, powers, scale=best.scale, bias=best.bias, dtype=dtype)
 
-    cost = lambda degree: scale_and_bias(name, degree, dtype).error  # noqa: E731
-    return Kit(name, "taylor", dtype, product, cost, _passing(act, dtype), _corner(act, dtype))
+    return Kit(name, "taylor", dtype, product, _passing(act, dtype), _corner(act, dtype))
 
 
 @cache
@@ -93,8 +91,7 @@ def least_squares_kit(name: str, dtype: torch.dtype, scales: int) -> Kit:
             return _passing(act, dtype)
         return least_squares_unit(act, powers, scales=scales, bias=bias, dtype=dtype)
 
-    cost = lambda degree: product((1,) * degree).error(added=degree, roundoff=torch.finfo(dtype).eps / 2)  # noqa: E731
-    return Kit(name, f"least-squares, {scales} scales", dtype, product, cost, _passing(act, dtype), degree_at_most=2)
+    return Kit(name, f"least-squares, {scales} scales", dtype, product, _passing(act, dtype), degree_at_most=2)
 
 
 @cache
@@ -129,8 +126,7 @@ def exact_kit(dtype: torch.dtype) -> Kit:
         act, np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]), np.array([0.5, -0.5, -0.5]),
         kind="product", total=1.5, reach=2.0, dtype=dtype, bias=4.0, offset=8.0,
     )  # fmt: skip
-    cost = lambda degree: product((1,) * degree).error(added=degree, roundoff=torch.finfo(dtype).eps / 2)  # noqa: E731
-    return Kit("squared_relu", "exact", dtype, product, cost, passing, three, degree_at_most=2)
+    return Kit("squared_relu", "exact", dtype, product, passing, three, degree_at_most=2)
 
 
 def _biases(act: Smooth, degree: int, dtype: torch.dtype) -> list[float]:
