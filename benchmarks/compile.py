@@ -1,4 +1,4 @@
-"""How long does compiling a large polynomial take, how fast is the network, and what does sharing save?
+"""What compiling a large polynomial costs: seconds to build, seconds to run, and what sharing saves.
 
     python benchmarks/compile.py            # 10,000 monomials of degree <= 4 in 50 variables, and smaller ones
     python benchmarks/compile.py --quick    # 1,000 monomials only

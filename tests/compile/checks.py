@@ -120,7 +120,7 @@ def check_bits_and_spins_are_exact(room) -> None:
 def check_least_squares_table(room) -> None:
     # errors of the sheet at 8, 12, .., 24 neurons, float64, and the largest weight
     for scales, error, largest in ((2, 2.8e-3, 11), (3, 1.4e-4, 21), (4, 6.8e-6, 35), (5, 3.3e-7, 51), (6, 1.6e-8, 69)):
-        fit = room.least_squares.square_fit("softplus", scales, 0.0, torch.float64)
+        fit = room.least_squares.square_fit("softplus", scales=scales, bias=0.0, dtype=torch.float64)
         assert error / 1.5 <= fit.error / 2.0 <= 1.5 * error
         assert abs(np.abs(fit.weights).max() / largest - 1.0) <= 0.05
         assert np.abs(fit.scales).max() <= 1.5

@@ -31,7 +31,7 @@ class SquareFit:
 
 
 @cache
-def square_fit(name: str, scales: int, bias: float, dtype: torch.dtype) -> SquareFit:
+def square_fit(name: str, *, scales: int, bias: float, dtype: torch.dtype) -> SquareFit:
     """Return the least-squares fit of z^2 by `scales` pairs of neurons of the activation called `name`."""
     act, reach = smooth(name), 2.0 * REACH
     z = reach * np.cos(np.pi * (np.arange(_SAMPLES) + 0.5) / _SAMPLES)
@@ -45,7 +45,7 @@ def square_fit(name: str, scales: int, bias: float, dtype: torch.dtype) -> Squar
 
 def least_squares_unit(act: Smooth, powers: tuple[int, ...], *, scales: int, bias: float, dtype: torch.dtype) -> Unit:
     """Return the unit for u v, powers (1, 1), or u^2, powers (2,)."""
-    fit = square_fit(act.name, scales, bias, dtype)
+    fit = square_fit(act.name, scales=scales, bias=bias, dtype=dtype)
     if powers == (2,):  # u^2 = q(2u) / 4
         forms, shares, error, offset = np.array([[2.0], [-2.0]]), np.full(2, 0.25), fit.error / 4.0, fit.constant / 4.0
     else:
