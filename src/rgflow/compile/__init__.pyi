@@ -8,3 +8,9 @@ from .weight_trade_off import TradeOff as TradeOff
 from .weight_trade_off import trade_off as trade_off
 from .width_bound import WidthBound as WidthBound
 from .width_bound import shallow_width_bound as shallow_width_bound
+from .class_hamiltonians import ClassHamiltonians as ClassHamiltonians
+from .class_hamiltonians import gaussian_hamiltonians as gaussian_hamiltonians
+from .hamiltonian_classifier import HamiltonianClassifier as HamiltonianClassifier
+from .monomial_selection import Rung as Rung
+from .posterior_network import PosteriorNetwork as PosteriorNetwork
+from .posterior_network import posterior_network as posterior_network
