@@ -33,7 +33,9 @@ def divergence(exact: torch.Tensor, found: torch.Tensor) -> float:
     return float(torch.xlogy(exact, exact / found).sum(1).mean())
 
 
-def enumerated(kind: str, polynomials: list[SparsePolynomial], states: np.ndarray) -> tuple[ClassHamiltonians, np.ndarray]:
+def enumerated(
+    kind: str, polynomials: list[SparsePolynomial], states: np.ndarray
+) -> tuple[ClassHamiltonians, np.ndarray]:
     """Classes of discrete variables, and ln p(state | class) from sums over all states."""
     energies = np.stack([polynomial(states) for polynomial in polynomials], axis=1)
     log_sums = np.log(np.exp(-energies).sum(axis=0))

@@ -5,6 +5,7 @@ where that is more, so that |z| <= 4 on the training samples. The Hamiltonians a
 compiles to an ordinary network with the same probabilities (`to_network`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -67,7 +68,7 @@ class HamiltonianClassifier(ClassifierMixin, BaseEstimator):
         self.folds = folds
         self.seed = seed
 
-    def fit(self, X: Any, y: Any) -> "HamiltonianClassifier":  # noqa: N803 # scikit-learn's own names
+    def fit(self, X: Any, y: Any) -> "HamiltonianClassifier":
         """Learn from inputs (samples, inputs) and labels (samples,)."""
         self._check_settings()
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
@@ -94,16 +95,16 @@ class HamiltonianClassifier(ClassifierMixin, BaseEstimator):
         self.monomials_ = self._exponents
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
+    def decision_function(self, X: Any) -> np.ndarray:
         """Return -H_y - mu_y (samples, classes); for two classes the difference of the second and the first (samples,)."""
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
-    def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Return p(y | x), shape (samples, classes)."""
         return torch.softmax(torch.from_numpy(self._logits(X)), dim=1).numpy()
 
-    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+    def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class, shape (samples,)."""
         logits = self._logits(X)
         return self.classes_[logits.argmax(axis=1)]
@@ -135,35 +136,35 @@ class HamiltonianClassifier(ClassifierMixin, BaseEstimator):
             dtype=dtype,
         )
 
-    def _logits(self, X: Any) -> np.ndarray:  # noqa: N803
+    def _logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return monomial_values(self._standardised(X), self._exponents) @ self._coefficients - self.mu_
 
-    def _standardised(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+    def _standardised(self, X: np.ndarray) -> np.ndarray:
         return (X - self.mean_) / self.scale_
 
     def _fit_discriminative(self, z: np.ndarray, labels: np.ndarray, inputs: np.ndarray) -> ClassHamiltonians:
         exponents = monomial_exponents(z.shape[1], self.order)
         raw = monomial_values(z, exponents)
         self.ladder_ = self._scored(raw, labels, linear=z.shape[1])
-        self.rung_ = chosen_rung(self.ladder_) if len(self.ladder_) > 1 else self.ladder_[0]
+        self.rung_ = chosen_rung(self.ladder_)
         centre = raw.mean(axis=0)
         kept = np.sort(ranked(raw - centre, labels, linear=z.shape[1])[: self.rung_.monomials])
         model = fit_softmax((raw - centre)[:, kept], labels, penalty=self.rung_.penalty)
         self.n_iter_ = int(np.max(model.n_iter_))
-        couplings = -_symmetric(model.coef_)
-        offsets = -_symmetric(model.intercept_[:, None])[:, 0] - couplings @ centre[kept]
-        wide = np.zeros((len(kept), self.n_features_in_), dtype=np.int64)
+        couplings = -_symmetric(np.asarray(model.coef_))
+        offsets = -_symmetric(np.asarray(model.intercept_)[:, None])[:, 0] - couplings @ centre[kept]
+        wide = np.zeros((len(kept), len(self.mean_)), dtype=np.int64)
         wide[:, inputs] = exponents[kept]
         found = [Hamiltonian("real", SparsePolynomial(self._names(), wide, row)) for row in couplings]
         return ClassHamiltonians(tuple(found), torch.from_numpy(offsets))
 
     def _scored(self, raw: np.ndarray, labels: np.ndarray, *, linear: int) -> tuple[Rung, ...]:
-        """The ladder; without a second sample of every class nothing can be held out, and the least model is taken."""
+        """The ladder; without a second sample of every class nothing can be held out (score -inf)."""
         folds = min(self.folds, int(np.bincount(labels).min()))
         if folds < 2:
-            return (Rung(linear, max(self.penalties), float("nan"), float("nan")),)
+            return (Rung(linear, max(self.penalties), -math.inf, 0.0),)
         return ladder(raw, labels, linear=linear, penalties=self.penalties, folds=folds, seed=self.seed)
 
     def _fit_generative(self, z: np.ndarray, labels: np.ndarray, inputs: np.ndarray) -> ClassHamiltonians:
@@ -193,7 +194,7 @@ class HamiltonianClassifier(ClassifierMixin, BaseEstimator):
         return Hamiltonian("real", kept)
 
     def _names(self) -> tuple[str, ...]:
-        return tuple(f"z{i}" for i in range(self.n_features_in_))
+        return tuple(f"z{i}" for i in range(len(self.mean_)))
 
     def _check_settings(self) -> None:
         if self.method not in get_args(Method):

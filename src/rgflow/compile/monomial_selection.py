@@ -21,6 +21,7 @@ __all__ = ["Rung", "chosen_rung", "fit_softmax", "ladder", "ranked"]
 
 _STEPS = 400  # of L-BFGS; a fit that needs more is close enough to be scored, and the last fit says so
 
+
 @dataclass(frozen=True)
 class Rung:
     """One candidate set: its size, its best penalty, held-out log-likelihood with standard error."""
@@ -101,7 +102,7 @@ def _sizes(linear: int, total: int) -> tuple[int, ...]:
 
 
 def _log_likelihood(model: LogisticRegression, values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """ln p(label | values) of every sample, finite where the probability itself underflows."""
+    """The log-probability of every sample's label, finite where the probability itself underflows."""
     logits = model.decision_function(values)
     if logits.ndim == 1:  # two classes: the logit of the second against the first
         return -np.logaddexp(0.0, np.where(labels == 1, -logits, logits))

@@ -88,7 +88,9 @@ def posterior_network(
     powers = np.max([h.polynomial.degrees for h in classes.hamiltonians], axis=0)
     used = np.flatnonzero(powers > 0)
     if not len(used):
-        raise SettingError("no Hamiltonian depends on any variable, so that the posterior is the prior; nothing to compile")
+        raise SettingError(
+            "no Hamiltonian depends on any variable, so that the posterior is the prior; nothing to compile"
+        )
     names = [classes.variables[i] for i in used]
     kind = classes.hamiltonians[0].kind
     values: Kind = "spin" if kind == "spin" else "bit" if kind in ("bit", "categorical") else "real"
