@@ -18,7 +18,7 @@ from rgflow.compile.layered import group_counts, layered_plan
 from rgflow.compile.layout import binary_products
 from rgflow.compile.least_squares import LEAST_SQUARES_SCALES
 from rgflow.compile.network import CompiledNetwork, Sharing
-from rgflow.compile.parsing import parse
+from rgflow.compile.parsing import kind_of, parse
 from rgflow.compile.plan import Plan
 from rgflow.compile.request import Request, checked_request
 from rgflow.compile.sharing import shared_plan
@@ -42,7 +42,7 @@ def polynomial(
     layers: int | None = None,
     gates: Literal["automatic", "taylor", "least-squares"] = "automatic",
     variables: tuple[str, ...] | None = None,
-    kind: Kind = "real",
+    kind: Kind | None = None,
 ) -> CompiledNetwork:
     """Return a network of ordinary layers that computes `expression` to `tolerance` on |x_v| <= domain.
 
@@ -50,15 +50,17 @@ def polynomial(
     pair low, high) a variable, or a mapping by name. `layers`: None for the product tree, else the network of fewest
     neurons with at most that many hidden layers. `gates`: "taylor" products are exact at small scales and have large
     weights, "least-squares" ones have weights of order one and can be trained further; "automatic" takes what is cheapest.
-    `kind`: "bit" and "spin" inputs take two values each and need one hidden layer.
+    `kind`: "bit" and "spin" inputs take two values each and need one hidden layer; None is that of a `Hamiltonian`, else
+    "real".
     Errors: the bound covers truncation and rounding in `dtype`, whatever the order in which a machine adds.
     Raises: SettingError where the expression, a setting, or the tolerance cannot be met; it names what can.
     Source: Lin, Tegmark and Rolnick 2017, arXiv:1608.08225; Rolnick and Tegmark 2018, arXiv:1705.05502.
 
     Example:
     >>> polynomial("x1*x2*x3 + 2*x1**2").neurons
-    11
+    10
     """
+    kind = kind_of(expression) if kind is None else kind
     polynomials = parse(expression, variables=variables, kind=kind)
     request = checked_request(
         polynomials, activation=activation, tolerance=tolerance, domain=domain, dtype=dtype, layers=layers,

@@ -13,7 +13,7 @@ from rgflow.compile.layout import Layout, product_of
 from rgflow.compile.plan import Monomial, Plan, monomials_of
 from rgflow.numerics.sparse_polynomial import SparsePolynomial
 
-__all__ = ["equal_group_neurons", "group_counts", "layered_plan"]
+__all__ = ["equal_group_neurons", "fewest_neurons", "group_counts", "layered_plan"]
 
 
 def equal_group_neurons(factors: int, *, layers: int) -> int:
@@ -37,10 +37,15 @@ def group_counts(factors: int, *, layers: int, carry: int) -> tuple[int, ...]:
     return _best(factors, layers, carry)[1]
 
 
+def fewest_neurons(factors: int, *, layers: int, carry: int) -> int:
+    """Return the neurons of a product of `factors` numbers in at most `layers` hidden layers, groups of any size."""
+    return _best(factors, layers, carry)[0]
+
+
 @cache
 def _best(factors: int, layers: int, carry: int) -> tuple[int, tuple[int, ...]]:
-    if layers == 1:
-        return _cost(factors, 1, carry), (1,)
+    if layers == 1 or factors == 1:
+        return (_cost(factors, 1, carry) if factors > 1 else 0), (1,)
     candidates = []
     for left in range(1, factors + 1):
         rest, counts = _best(left, layers - 1, carry)

@@ -79,9 +79,21 @@ class CompiledNetwork:
         """Return the outputs (batch, outputs) for `inputs` (batch, variables)."""
         return self.module(inputs)
 
+    def spelled(self) -> str:
+        """Return the module as one types it in PyTorch, without its weights."""
+        layers = ", ".join(_spelled(layer) for layer in self.module.children())
+        return f"nn.Sequential({layers})" + (".double()" if self.dtype == torch.float64 else "")
+
     def wiring(self) -> tuple[Wire, ...]:
         """Return every neuron with the monomial it is for, layer after layer."""
         return tuple(wire for number, blocks in enumerate(self.blocks, 1) for wire in _wires(number, blocks))
+
+
+def _spelled(layer: nn.Module) -> str:
+    if isinstance(layer, nn.Linear):
+        return f"nn.Linear({layer.in_features}, {layer.out_features})"
+    home = "nn" if hasattr(nn, type(layer).__name__) else "rgflow.compile"
+    return f"{home}.{type(layer).__name__}()"
 
 
 def _wires(layer: int, blocks: Sequence[Block]) -> list[Wire]:

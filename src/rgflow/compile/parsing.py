@@ -1,4 +1,4 @@
-"""From what a user writes to polynomials: strings, SymPy expressions, and polynomials that exist already.
+"""From what a user has to polynomials: text, SymPy expressions, Hamiltonians, fitted scikit-learn pipelines.
 
 A string is read by a small parser of its own: numbers, names, pi, + - * ** ^ / and parentheses; nothing is executed.
 Top-level commas separate outputs. Division is by numbers only. All outputs share one tuple of variables.
@@ -9,23 +9,25 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rgflow.compile.linear_model import is_pipeline, read_pipeline
 from rgflow.compile.text_reader import read_text
 from rgflow.errors import SettingError
 from rgflow.numerics.sparse_polynomial import Kind, SparsePolynomial, from_terms, reduced
+from rgflow.records.hamiltonian import Hamiltonian
 
-__all__ = ["natural_order", "parse"]
+__all__ = ["kind_of", "natural_order", "parse"]
 
 _SHOWN = 48  # characters of an expression that an error repeats
 
 
 def parse(
-    expression: Any, *, variables: Sequence[str] | None = None, kind: Kind = "real"
+    expression: Any, *, variables: Sequence[str] | None = None, kind: Kind | None = None
 ) -> tuple[SparsePolynomial, ...]:
     """Return the polynomials of `expression`, one an output, all over the same variables.
 
-    `expression` is a string ("x*y + 2*x**2, x - y": two outputs), a SymPy expression, a `SparsePolynomial`, or a sequence
-    of these. `variables` fixes their names and order; without it they are the names that occur, x2 before x10. With
-    `kind` "bit" (0, 1) or "spin" (-1, 1) powers are reduced by x^2 = x or x^2 = 1.
+    `expression` is a string ("x*y + 2*x**2, x - y": two outputs), a SymPy expression, a `SparsePolynomial`, a `Hamiltonian`,
+    a fitted scikit-learn pipeline of PolynomialFeatures and a linear model, or a sequence of these. `variables` fixes their names and order; without it they are the names that occur, x2 before x10. With
+    `kind` "bit" (0, 1) or "spin" (-1, 1) powers are reduced by x^2 = x or x^2 = 1; None is `kind_of(expression)`.
     Raises: SettingError for text that cannot be read (with the character), division by anything but a number, functions,
     exponents that are no whole number >= 0, complex numbers, names not among `variables`, no variable at all.
 
@@ -33,6 +35,7 @@ def parse(
     >>> [str(p) for p in parse("(x + y)**2, 3*x/2")]
     ['x**2 + 2*x*y + y**2', '1.5*x']
     """
+    kind = kind_of(expression) if kind is None else kind
     if kind not in ("real", "bit", "spin"):
         raise SettingError(f"kind is {kind!r}; it must be 'real', 'bit' or 'spin'")
     given = None if variables is None else tuple(str(name) for name in variables)
@@ -43,6 +46,14 @@ def parse(
     if not names:
         raise SettingError(f"the expression {_shown(str(found[0]))} contains no variable; there is nothing to compile")
     return tuple(reduced(polynomial.over(names), kind) for polynomial in found)
+
+
+def kind_of(expression: Any) -> Kind:
+    """Return "spin" or "bit" for a Hamiltonian of such variables (categories count as indicator bits), else "real"."""
+    kinds = {part.kind for part in _parts(expression) if isinstance(part, Hamiltonian)}
+    if kinds == {"spin"}:
+        return "spin"
+    return "bit" if kinds and kinds <= {"bit", "categorical"} else "real"
 
 
 def natural_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -65,6 +76,10 @@ def _parts(expression: Any) -> list[Any]:
 def _read(part: Any, names: tuple[str, ...] | None) -> list[SparsePolynomial]:
     if isinstance(part, SparsePolynomial):
         return [part]
+    if isinstance(part, Hamiltonian):
+        return [part.polynomial]
+    if is_pipeline(part):
+        return read_pipeline(part)
     if isinstance(part, str):
         return read_text(part, names)
     if isinstance(part, complex):

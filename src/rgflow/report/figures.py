@@ -33,7 +33,7 @@ from rgflow.report.marks import (
     value_of,
 )
 
-__all__ = ["Key", "Plot", "plots"]
+__all__ = ["Key", "Plot", "logarithmic", "plots", "styled"]
 
 # z beyond this is drawn on a compressed (asinh) axis, so that one large value does not flatten the rest.
 _Z_LINEAR = 12.0
@@ -91,7 +91,7 @@ def _flow_plot(name: str, rows: Sequence[Row]) -> Plot | None:
     line, measured = (draw(rows, quantities, name=name) for draw in (forecast_line, dots))
     hollow = hollow_dots(rows, quantities, name=name)
     figure = _figure([*forecast_band(rows, edges, axis=axis), line, measured, hollow], rows=rows, title=_UNITS[name])
-    figure.update_yaxes(_log(axis))
+    figure.update_yaxes(logarithmic(axis))
     return Plot(
         name=name,
         title=_TITLES[name],
@@ -123,8 +123,8 @@ def _plane_plot(rows: Sequence[Row]) -> Plot | None:
     sideways = across.high / across.low > up.high / up.low  # numbers stand beside the path, not on it
     traces = [equal_line(across, up), arrows(forecast), numbered_dots(measured, above=sideways)]
     figure = _figure(traces, rows=rows, title="spread, z²")
-    figure.update_xaxes(_log(across), title_text="signal, z²")
-    figure.update_yaxes(_log(up))
+    figure.update_xaxes(logarithmic(across), title_text="signal, z²")
+    figure.update_yaxes(logarithmic(up))
     legend = (
         *((Key("arrow", "forecast, from layer to layer"),) if forecast else ()),
         Key("dot", f"{_MEASURED}, with the layer's number"),
@@ -221,6 +221,15 @@ def _share_plot(rows: Sequence[Row]) -> Plot | None:
 
 def _figure(traces: Sequence[go.Scatter | go.Bar], *, rows: Sequence[Row], title: str) -> go.Figure:
     """Return a figure over the layers' numbers in the page's own style."""
+    figure = styled(traces, across="layer (number as in the table)", up=title)
+    last = rows[-1].number
+    steps = {"dtick": 1} if last <= 16 else {"nticks": 12}  # sixteen numbers fit on a phone
+    figure.update_xaxes(steps, range=[0.4, last + 0.6])
+    return figure
+
+
+def styled(traces: Sequence[go.Scatter | go.Bar], *, across: str, up: str) -> go.Figure:
+    """Return a figure in the pages' own style, with the titles of its axes."""
     figure = go.Figure(data=list(traces), layout={"template": "none"})
     clear = "rgba(0,0,0,0)"
     figure.update_layout(
@@ -234,14 +243,13 @@ def _figure(traces: Sequence[go.Scatter | go.Bar], *, rows: Sequence[Row], title
     )
     axis = {"showgrid": True, "gridcolor": RULE, "zeroline": False, "linecolor": SOFT, "showline": True}
     axis |= {"automargin": True, "ticks": "outside", "tickcolor": SOFT, "title_font_size": 13, "title_standoff": 10}
-    last = rows[-1].number
-    steps = {"dtick": 1} if last <= 16 else {"nticks": 12}  # sixteen numbers fit on a phone
-    figure.update_xaxes(axis | steps, title_text="layer (number as in the table)", range=[0.4, last + 0.6])
-    figure.update_yaxes(axis, title_text=title)
+    figure.update_xaxes(axis, title_text=across)
+    figure.update_yaxes(axis, title_text=up)
     return figure
 
 
-def _log(axis: LogAxis) -> dict[str, object]:  # in plotly's own words
+def logarithmic(axis: LogAxis) -> dict[str, object]:
+    """Return a logarithmic axis in plotly's own words."""
     ends = [math.log10(axis.low), math.log10(axis.high)]
     ticks = {"tickmode": "array", "tickvals": list(axis.ticks), "ticktext": list(axis.labels)}
     return {"type": "log", "range": ends, "dtick": None, "nticks": None, **ticks}

@@ -21,7 +21,7 @@ from rgflow.report.figures import Plot, plots
 from rgflow.report.files import check_writable, write_complete
 from rgflow.report.layer_rows import numbered, reasons
 
-__all__ = ["to_html", "write_html"]
+__all__ = ["packed", "template_environment", "to_html", "write_html"]
 
 
 def write_html(report: CheckReport, path: str | os.PathLike[str]) -> None:
@@ -36,7 +36,7 @@ def write_html(report: CheckReport, path: str | os.PathLike[str]) -> None:
 def to_html(report: CheckReport) -> str:
     """Return `report` as the text of one HTML page."""
     rows = numbered(report)
-    environment = _environment()
+    environment = template_environment()
     style, script = (environment.get_template(name).render() for name in ("check.css", "check.js"))
     return environment.get_template("check.html.j2").render(
         report=report,
@@ -47,16 +47,17 @@ def to_html(report: CheckReport) -> str:
         notes=[finding for finding in report.findings if finding.severity == "note"],
         style=Markup(style),
         script=Markup(script),
-        plotly=_packed(get_plotlyjs()),
+        plotly=packed(get_plotlyjs()),
     )
 
 
-def _packed(script: str) -> str:
+def packed(script: str) -> str:
     """Return a script as base64 of gzip: a third of its size; the page's own script unpacks and runs it."""
     return base64.b64encode(gzip.compress(script.encode(), compresslevel=9, mtime=0)).decode("ascii")
 
 
-def _environment() -> Environment:
+def template_environment() -> Environment:
+    """Return the template engine with the filters of all pages; every text is escaped."""
     environment = Environment(
         loader=PackageLoader("rgflow.report", "templates"),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
