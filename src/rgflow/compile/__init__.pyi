@@ -1,5 +1,7 @@
 from .bilinear import BilinearScheme as BilinearScheme
 from .bilinear import strassen as strassen
+from .class_hamiltonians import ClassHamiltonians as ClassHamiltonians
+from .class_hamiltonians import gaussian_hamiltonians as gaussian_hamiltonians
 from .compiling import polynomial as polynomial
 from .completion_rank import BlockRank as BlockRank
 from .curves import ProductCount as ProductCount
@@ -8,12 +10,16 @@ from .curves import product_counts as product_counts
 from .curves import scale_curve as scale_curve
 from .flattening import LinearFactors as LinearFactors
 from .flattening import linear_factors as linear_factors
+from .hamiltonian_classifier import HamiltonianClassifier as HamiltonianClassifier
 from .measuring import Measured as Measured
 from .measuring import measured_error as measured_error
+from .monomial_selection import Rung as Rung
 from .network import CompiledNetwork as CompiledNetwork
 from .network import Sharing as Sharing
 from .network import Wire as Wire
 from .parsing import parse as parse
+from .posterior_network import PosteriorNetwork as PosteriorNetwork
+from .posterior_network import posterior_network as posterior_network
 from .smooth import Cosine as Cosine
 from .smooth import ErrorFunction as ErrorFunction
 from .smooth import Exponential as Exponential

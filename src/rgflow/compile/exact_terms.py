@@ -91,7 +91,7 @@ def _collected(variables: Any, terms: Any) -> _Named:
 def _symbolic(text: str) -> list[Any]:
     """Text that `parse` has found to be arithmetic, as SymPy expressions with decimals as typed."""
     from sympy import Integer, Rational, Symbol, pi
-    from sympy.parsing.sympy_parser import auto_number, convert_xor, parse_expr, rationalize
+    from sympy.parsing.sympy_parser import auto_number, convert_xor, parse_expr
 
     names = {name: pi if name == "pi" else Symbol(name) for name in _NAME.findall(text)}
     # Any name may be a word of Python; numbered ones stand in for them while the text is read.
@@ -100,8 +100,9 @@ def _symbolic(text: str) -> list[Any]:
     found = parse_expr(
         renamed.strip(),
         local_dict={numbered[name]: symbol for name, symbol in names.items()},
+        # Decimals become fractions where SymPy would make floats of them.
         global_dict={"Integer": Integer, "Rational": Rational, "Float": Rational},
-        transformations=(auto_number, rationalize, convert_xor),
+        transformations=(auto_number, convert_xor),
     )
     return list(found) if isinstance(found, tuple) else [found]
 
