@@ -11,6 +11,7 @@ import typer
 
 from rgflow import __version__
 from rgflow.cli.check import check
+from rgflow.cli.compile import compile as compile_verb
 from rgflow.cli.endings import INTERRUPTED, USAGE, complain, reader_left
 from rgflow.cli.theory import theory
 from rgflow.cli.tune import tune
@@ -38,6 +39,7 @@ def application() -> typer.Typer:
     app.command("check")(check)
     app.command("tune")(tune)
     app.command("theory")(theory)
+    app.command("compile")(compile_verb)
     return app
 
 

@@ -70,6 +70,8 @@ from .pairs import (
 )
 from .second_moments import derivative_moment as derivative_moment
 from .second_moments import second_moment as second_moment
+from .sparse_polynomial import Kind as Kind
+from .sparse_polynomial import SparsePolynomial as SparsePolynomial
 from .standard_laws import StandardLaw as StandardLaw
 from .standard_laws import TruncatedNormal as TruncatedNormal
 from .standard_laws import exponential as exponential

@@ -8,6 +8,8 @@ from .estimate import Estimate as Estimate
 from .estimate import Quantity as Quantity
 from .flow import Flow as Flow
 from .flow import QuadrupleFlow as QuadrupleFlow
+from .hamiltonian import Hamiltonian as Hamiltonian
+from .hamiltonian import VariableKind as VariableKind
 from .kernel_sample import KernelSample as KernelSample
 from .layer import Finding as Finding
 from .layer import LayerReport as LayerReport
