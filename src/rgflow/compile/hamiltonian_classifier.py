@@ -48,7 +48,8 @@ class HamiltonianClassifier(ClassifierMixin, BaseEstimator):
     Source: H. W. Lin, M. Tegmark and D. Rolnick 2017, arXiv:1608.08225, section 2.
 
     Example:
-    >>> model = HamiltonianClassifier(order=2).fit([[-1.0], [-0.8], [0.1], [-0.1], [0.9], [1.1]], [1, 1, 0, 0, 1, 1])
+    >>> inputs, labels = [[-1.0], [-0.8], [0.1], [-0.1], [0.9], [1.1]], [1, 1, 0, 0, 1, 1]
+    >>> model = HamiltonianClassifier(order=2, method="generative").fit(inputs, labels)
     >>> model.predict([[-0.9], [0.0], [1.0]]).tolist()
     [1, 0, 1]
     """

@@ -112,7 +112,7 @@ def posterior_network(
         variables=tuple(names),
         kind=values,
     )
-    error = compiled.error_bound + max(slopes)
+    error = float(compiled.error_bound + max(slopes))
     first = _standardising(centres, scales, used, dtype)
     return PosteriorNetwork(nn.Sequential(first, *compiled.module.children()), compiled, error, error / 2.0)
 

@@ -7,7 +7,7 @@ taken apart first.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -75,13 +75,14 @@ def _rank_of_block(block: Sequence[Entry]) -> int:
     if min(shape) == 1:
         return 1
     matrix = _integers(block, shape=shape)
+    bits = _norm_bits(matrix)
     rank = 0
     for count, prime in enumerate(_primes(), 1):
         rank = max(rank, _rank_modulo(matrix, prime=prime))
-        if rank == min(shape) or count * _PRIME_BITS > _minor_bits(matrix, size=rank + 1):
+        if rank == min(shape) or count * _PRIME_BITS > _minor_bits(bits, size=rank + 1):
             return rank
         if count == 1:
-            _refuse_if_long(shape, primes=_minor_bits(matrix, size=rank + 1) / _PRIME_BITS)
+            _refuse_if_long(shape, primes=_minor_bits(bits, size=rank + 1) / _PRIME_BITS)
     raise AssertionError("there are infinitely many primes")  # pragma: no cover
 
 
@@ -104,15 +105,17 @@ def _integers(block: Sequence[Entry], *, shape: tuple[int, int]) -> np.ndarray:
     return matrix
 
 
-def _minor_bits(matrix: np.ndarray, *, size: int) -> float:
-    """Bits that no minor of `size` rows exceeds: Hadamard's product of norms, over rows or over columns."""
-
-    def largest(squares: Iterable[int]) -> float:
-        # A sum of squares below 2^b has a root below 2^(b/2).
-        return sum(sorted((int(square).bit_length() / 2 for square in squares), reverse=True)[:size])
-
+def _norm_bits(matrix: np.ndarray) -> tuple[list[float], list[float]]:
+    """Bits that the norm of each row, and of each column, does not exceed, largest first."""
     squares = matrix * matrix
-    return min(largest(squares.sum(axis=1)), largest(squares.sum(axis=0)))
+    # A sum of squares below 2^b has a root below 2^(b/2).
+    sides = [sorted((int(s).bit_length() / 2 for s in squares.sum(axis=axis)), reverse=True) for axis in (1, 0)]
+    return sides[0], sides[1]
+
+
+def _minor_bits(bits: tuple[list[float], list[float]], *, size: int) -> float:
+    """Bits that no minor of `size` rows exceeds: Hadamard's product of norms, over rows or over columns."""
+    return min(sum(side[:size]) for side in bits)
 
 
 def _rank_modulo(matrix: np.ndarray, *, prime: int) -> int:
