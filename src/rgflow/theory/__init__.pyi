@@ -7,6 +7,12 @@ from .chain_forecast import (
 from .chain_forecast import (
     forecast_chain as forecast_chain,
 )
+from .gram_matrix import Gram as Gram
+from .gram_matrix import gram as gram
+from .gram_plan import GramPlan as GramPlan
+from .gram_plan import gram_plan as gram_plan
+from .gram_tile import GramTile as GramTile
+from .gram_tile import gram_tile as gram_tile
 from .laws import LayerLaw as LayerLaw
 from .scaling import LearningRates as LearningRates
 from .scaling import learning_rates as learning_rates

@@ -1,0 +1,253 @@
+"""Loops over the entries of one tile of a Gram matrix, compiled for the processor; imported only where they run.
+
+Every loop over columns is free of branches and works on arrays that stay in the first-level cache, so that it runs on
+whole vector registers; polynomials are evaluated eight coefficients at a time. All constants come in as arrays of the
+working dtype: a literal would lift float32 to float64. Formulas: `separable_form`, `layer_programme`.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+__all__ = ["angle_layers", "arc_layers", "separable"]
+
+_OPTIONS = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy", "cache": True}
+
+
+@njit(**_OPTIONS)
+def _horner(total, v, powers, count):
+    """Total = sum_k powers[k] v^k over k < count; the array of powers is padded with zeros to a multiple of eight."""
+    width = v.shape[0]
+    top = (count + 7) // 8 * 8 - 8
+    for b in range(width):
+        x = v[b]
+        s = powers[top + 7]
+        s = s * x + powers[top + 6]
+        s = s * x + powers[top + 5]
+        s = s * x + powers[top + 4]
+        s = s * x + powers[top + 3]
+        s = s * x + powers[top + 2]
+        s = s * x + powers[top + 1]
+        total[b] = s * x + powers[top]
+    for k in range(top - 8, -1, -8):
+        for b in range(width):
+            x = v[b]
+            s = total[b]
+            s = s * x + powers[k + 7]
+            s = s * x + powers[k + 6]
+            s = s * x + powers[k + 5]
+            s = s * x + powers[k + 4]
+            s = s * x + powers[k + 3]
+            s = s * x + powers[k + 2]
+            s = s * x + powers[k + 1]
+            total[b] = s * x + powers[k]
+
+
+@njit(**_OPTIONS)
+def _gathered(total, v, powers, segment, count):
+    """The same with one set of powers per segment of the angle, (segments, powers)."""
+    width = v.shape[0]
+    for b in range(width):
+        total[b] = powers[segment[b], count - 1]
+    for k in range(count - 2, -1, -1):
+        for b in range(width):
+            total[b] = total[b] * v[b] + powers[segment[b], k]
+
+
+@njit(**_OPTIONS)
+def _half(cosine, row, columns, near, half, constants):
+    """Half = (1 - cos t) / 2, from the distance of the unit vectors where the cosine has lost digits."""
+    one_half = constants[1]
+    width = cosine.shape[0]
+    for b in range(width):
+        half[b] = one_half - one_half * cosine[b]
+    low = half[0]
+    high = half[0]
+    for b in range(width):
+        low = min(low, half[b])
+        high = max(high, half[b])
+    if low < near or constants[0] - high < near:
+        for b in range(width):
+            if half[b] < near:
+                total = 0.0
+                for k in range(row.shape[0]):
+                    difference = float(row[k]) - float(columns[b, k])
+                    total += difference * difference
+                half[b] = 0.25 * total
+            elif constants[0] - half[b] < near:
+                total = 0.0
+                for k in range(row.shape[0]):
+                    difference = float(row[k]) + float(columns[b, k])
+                    total += difference * difference
+                half[b] = 1.0 - 0.25 * total
+
+
+@njit(**_OPTIONS)
+def _angle(half, angle, scratch, total, arcsine, count, constants):
+    """Angle = 2 asin(sqrt(half)), from the nearer end."""
+    one, one_half, two, four, pi = constants[0], constants[1], constants[2], constants[3], constants[4]
+    width = half.shape[0]
+    for b in range(width):
+        scratch[b] = four * min(half[b], one - half[b]) - one
+    _horner(total, scratch, arcsine, count)
+    for b in range(width):
+        h = half[b]
+        near = two * math.sqrt(max(min(h, one - h), one - one)) * total[b]
+        angle[b] = near if h <= one_half else pi - near
+
+
+@njit(parallel=True, **_OPTIONS)
+def separable(
+    cosine, rows, columns, near, variable, edges, arcsine, arcsine_terms, constants, row, column, core, terms, out
+):
+    """Out = sum_j column[j] sum_k v^k sum_p row[p] core[s, p, j, k]; `variable` = (kind, gain, stretch, scales)."""
+    height, width = cosine.shape
+    segments = core.shape[0]
+    groups = (height + 15) // 16
+    for group in prange(groups):
+        work = np.empty((4, width), cosine.dtype)
+        segment = np.zeros(width, np.int64)
+        powers = np.zeros((segments, core.shape[3]), cosine.dtype)
+        for a in range(group * 16, min(group * 16 + 16, height)):
+            half, v, scratch, total = work[0], work[1], work[2], work[3]
+            if variable[0] > constants[0]:
+                _half(cosine[a], rows[a], columns, near, half, constants)
+                _angle(half, v, scratch, total, arcsine, arcsine_terms, constants)
+                if segments == 1:
+                    gain, stretch, one = variable[1], variable[2], constants[0]
+                    for b in range(width):
+                        v[b] = gain * v[b] / (v[b] + stretch) - one
+                else:
+                    for b in range(width):
+                        place = 0
+                        for s in range(1, segments):
+                            place += v[b] > edges[s]
+                        segment[b] = place
+                        low, high = edges[place], edges[place + 1]
+                        v[b] = ((v[b] - low) - (high - v[b])) / (high - low)
+            else:
+                v[:] = cosine[a]
+            result = out[a]
+            result[:] = constants[0] - constants[0]
+            for j in range(column.shape[0]):
+                count = terms[j]
+                if count > 0:
+                    for s in range(segments):
+                        for k in range(count):
+                            value = 0.0
+                            for p in range(row.shape[1]):
+                                value += row[a, p] * core[s, p, j, k]
+                            powers[s, k] = value
+                        powers[s, count:] = 0.0
+                    if segments == 1:
+                        _horner(total, v, powers[0], count)
+                    else:
+                        _gathered(total, v, powers, segment, count)
+                    factor = column[j]
+                    for b in range(width):
+                        result[b] += factor[b] * total[b]
+
+
+@njit(parallel=True, **_OPTIONS)
+def angle_layers(
+    cosine,
+    rows,
+    columns,
+    near,
+    arcsine,
+    arcsine_terms,
+    constants,
+    steps,
+    row,
+    row_ends,
+    column,
+    column_ends,
+    kernel,
+    tangent,
+):
+    """Scale-invariant activations, all layers: `steps` (layers, 6), `row` (layers, 4, a), `row_ends` (2, a)."""
+    height, width = cosine.shape
+    groups = (height + 7) // 8
+    one, two, half_pi = constants[0], constants[2], constants[5]
+    for group in prange(groups):
+        work = np.empty((4, width), cosine.dtype)
+        for a in range(group * 8, min(group * 8 + 8, height)):
+            half, angle, scratch, total = work[0], work[1], work[2], work[3]
+            theta = tangent[a]
+            _half(cosine[a], rows[a], columns, near, half, constants)
+            begin, first, bias, slope = row_ends[0, a], column_ends[0], constants[6], constants[7]
+            for b in range(width):
+                theta[b] = bias + slope * (begin * first[b] * (one - two * half[b]) - constants[8])
+            for layer in range(steps.shape[0]):
+                share, scale, even, odd = steps[layer, 0], steps[layer, 1], steps[layer, 2], steps[layer, 3]
+                rate_b, rate_w = steps[layer, 4], steps[layer, 5]
+                root_a, cos_a, c_a, s_a = row[layer, 0, a], row[layer, 1, a], row[layer, 2, a], row[layer, 3, a]
+                root, cos, c, s = column[layer, 0], column[layer, 1], column[layer, 2], column[layer, 3]
+                _angle(half, angle, scratch, total, arcsine, arcsine_terms, constants)
+                for b in range(width):
+                    h, t = half[b], angle[b]
+                    sine = two * math.sqrt(max(h * (one - h), one - one))
+                    inner = h - share * (sine - t * (one - two * h))
+                    theta[b] = (
+                        rate_b
+                        + rate_w * (root_a * root[b]) * (one - two * inner)
+                        + scale * (even + odd * (half_pi - t)) * theta[b]
+                    )
+                    turn = s_a * c[b] - c_a * s[b]
+                    half[b] = turn * turn + cos_a * cos[b] * inner
+            final, last = row_ends[1, a], column_ends[1]
+            for b in range(width):
+                kernel[a, b] = final * last[b] * (one - two * half[b])
+
+
+@njit(parallel=True, **_OPTIONS)
+def arc_layers(
+    cosine, gelu, arctangent, arctangent_terms, constants, steps, row, row_ends, column, column_ends, kernel, tangent
+):
+    """Erf and GELU, all layers; `row` (layers, 3, a) and `column`: r, variance, r^2; `row_ends` (2, a)."""
+    height, width = cosine.shape
+    groups = (height + 7) // 8
+    one, scale_z = constants[0], constants[9]
+    quarter, by_two_pi, two_by_pi = constants[10], constants[11], constants[12]
+    for group in prange(groups):
+        work = np.empty((5, width), cosine.dtype)
+        for a in range(group * 8, min(group * 8 + 8, height)):
+            inverse, tan, v, arc, y = work[0], work[1], work[2], work[3], work[4]
+            theta = tangent[a]
+            begin, first = row_ends[0, a], column_ends[0]
+            for b in range(width):
+                y[b] = begin * first[b] * cosine[a, b]
+                theta[b] = constants[6] + constants[7] * (y[b] - constants[8])
+            for layer in range(steps.shape[0]):
+                scale, bias, rate_b, rate_w = steps[layer, 0], steps[layer, 1], steps[layer, 2], steps[layer, 3]
+                r_a, x_a, p_a = row[layer, 0, a], row[layer, 1, a], row[layer, 2, a]
+                r, x, p = column[layer, 0], column[layer, 1], column[layer, 2]
+                for b in range(width):
+                    t = y[b] * (r_a * r[b])
+                    w = math.sqrt(one - t * t)
+                    both = one / (w * (one + w))
+                    inverse[b] = (one + w) * both
+                    tan[b] = t * w * both
+                    v[b] = scale_z * tan[b] * tan[b] - one
+                _horner(arc, v, arctangent, arctangent_terms)
+                if gelu:
+                    for b in range(width):
+                        root = by_two_pi * (r_a * r[b]) * inverse[b]
+                        angle = quarter + by_two_pi * (tan[b] + tan[b]) * arc[b]
+                        ends = p_a + p[b] - one
+                        k = y[b]
+                        peak = (x_a * x[b] + k * k * ends) * root
+                        value = k * angle + peak
+                        square = (r_a * r[b]) * inverse[b]
+                        slope = angle + k * root + (k + k) * ends * root + peak * k * square * square
+                        theta[b] = rate_b + rate_w * value + scale * slope * theta[b]
+                        y[b] = bias + scale * value
+                else:
+                    for b in range(width):
+                        value = two_by_pi * (tan[b] + tan[b]) * arc[b]
+                        slope = two_by_pi * (r_a * r[b]) * inverse[b]
+                        theta[b] = rate_b + rate_w * value + scale * slope * theta[b]
+                        y[b] = bias + scale * value
+            for b in range(width):
+                kernel[a, b] = y[b]
