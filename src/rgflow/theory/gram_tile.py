@@ -101,7 +101,7 @@ def _plain(plan: GramPlan, rows: slice, columns: slice) -> GramTile:
     part = _moved(programme, plan)
     row, column = part.row.part(rows), part.column.part(columns)
     if programme.family == "scale-invariant":
-        return angle_tile(part, half_cosine(cosine, first, second, near=plan.near), row, column)
+        return angle_tile(part, half_cosine(cosine, first, second, near=plan.near), cosine, row, column)
     return arc_tile(part, cosine, row, column)
 
 
