@@ -78,8 +78,9 @@ def job_neural_tangents(activation: str, depth: int, x):
 
 
 def job_numpy(activation: str, depth: int, x):
-    import numpy as np
     from math import pi
+
+    import numpy as np
 
     def run():
         kernel = x @ x.T * x.dtype.type(VARIANCE / DIMENSION)
@@ -198,7 +199,9 @@ def cost(python: str, method: str, case: tuple, runs: int) -> dict:
 
 def disagreement(first: dict, second: dict) -> float:
     """Largest relative difference of the probed entries."""
-    pairs = [(a, b) for one, two in zip(first["probe"], second["probe"], strict=True) for a, b in zip(one, two, strict=True)]
+    pairs = [
+        (a, b) for one, two in zip(first["probe"], second["probe"], strict=True) for a, b in zip(one, two, strict=True)
+    ]
     scale = [abs(row[0]) for row in first["probe"] for _ in row]
     return max(abs(a - b) / s for (a, b), s in zip(pairs, scale, strict=True))
 

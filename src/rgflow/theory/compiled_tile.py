@@ -31,31 +31,26 @@ def compiled_tile(plan: GramPlan, rows: slice, columns: slice) -> GramTile:
 
 def _separable(plan: GramPlan, programme: SeparableProgramme, cosine: Tensor, rows: slice, columns: slice) -> GramTile:
     kind = _type(plan.dtype)
-    variable = programme.variable
-    stretch = variable.stretch or 0.0
-    named = np.array([0.0 if variable.stretch is None else 2.0, variable.gain, stretch], kind)
-    arcsine = _arcsine(plan.dtype)
-    parts = []
-    for form in (programme.kernel, programme.tangent):
-        if form is None:
-            parts.append(None)
-            continue
-        out = torch.empty_like(cosine)
-        gram_loops.separable(
-            cosine.numpy(),
+    variable, v = programme.variable, cosine.numpy()
+    segment = np.zeros(v.shape if len(programme.edges) > 2 else (len(v), 1), np.int32)
+    if variable.stretch is not None:
+        gram_loops.places(
+            v,
             plan.rows[rows].numpy(),
             plan.columns[columns].numpy(),
             kind(plan.near),
-            named,
+            np.array([variable.gain, variable.stretch], kind),
             np.array(programme.edges, kind),
-            *arcsine,
+            *_arcsine(plan.dtype),  # pyright: ignore[reportCallIssue]
             _constants(plan.dtype, (0.0, 0.0, 0.0), 1.0),
-            form.row[rows].numpy(),
-            form.column[:, columns].to(plan.dtype).numpy(),
-            _padded(form),
-            np.array(form.terms),
-            out.numpy(),
+            segment,
         )
+    parts = []
+    for form in (programme.kernel, programme.tangent):
+        out = None if form is None else torch.empty_like(cosine)
+        if form is not None and out is not None:
+            factors = form.row[rows].numpy(), form.column[:, columns].to(plan.dtype).contiguous().numpy()
+            gram_loops.separable(v, segment, *factors, _padded(form), np.array(form.terms), out.numpy())
         parts.append(out)
     return GramTile(*parts)
 

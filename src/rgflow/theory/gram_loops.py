@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["angle_layers", "arc_layers", "separable"]
+__all__ = ["angle_layers", "arc_layers", "places", "separable"]
 
 _OPTIONS = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy", "cache": True}
 
@@ -90,55 +90,68 @@ def _angle(half, sign, angle, scratch, total, arcsine, count, constants):
 
 
 @njit(parallel=True, **_OPTIONS)
-def separable(
-    cosine, rows, columns, near, variable, edges, arcsine, arcsine_terms, constants, row, column, core, terms, out
-):
-    """Out = sum_j column[j] sum_k v^k sum_p row[p] core[s, p, j, k]; `variable` = (kind, gain, stretch, scales)."""
+def places(cosine, rows, columns, near, variable, edges, arcsine, arcsine_terms, constants, segment):
+    """Replace cosines by the variable v = gain t / (t + stretch) - 1 of the angle, or by places on segments."""
     height, width = cosine.shape
-    segments = core.shape[0]
-    groups = (height + 15) // 16
-    for group in prange(groups):
+    segments = edges.shape[0] - 1
+    gain, stretch, one = variable[0], variable[1], constants[0]
+    for group in prange((height + 15) // 16):
         work = np.empty((4, width), cosine.dtype)
-        segment = np.zeros(width, np.int64)
-        powers = np.zeros((segments, core.shape[3]), cosine.dtype)
+        half, angle, scratch, total = work[0], work[1], work[2], work[3]
         for a in range(group * 16, min(group * 16 + 16, height)):
-            half, v, scratch, total = work[0], work[1], work[2], work[3]
-            if variable[0] > constants[0]:
-                _half(cosine[a], rows[a], columns, near, half, constants)
-                _angle(half, cosine[a], v, scratch, total, arcsine, arcsine_terms, constants)
-                if segments == 1:
-                    gain, stretch, one = variable[1], variable[2], constants[0]
-                    for b in range(width):
-                        v[b] = gain * v[b] / (v[b] + stretch) - one
-                else:
-                    for b in range(width):
-                        place = 0
-                        for s in range(1, segments):
-                            place += v[b] > edges[s]
-                        segment[b] = place
-                        low, high = edges[place], edges[place + 1]
-                        v[b] = ((v[b] - low) - (high - v[b])) / (high - low)
+            v = cosine[a]
+            _half(v, rows[a], columns, near, half, constants)
+            _angle(half, v, angle, scratch, total, arcsine, arcsine_terms, constants)
+            if segments == 1:
+                for b in range(width):
+                    v[b] = gain * angle[b] / (angle[b] + stretch) - one
             else:
-                v[:] = cosine[a]
-            result = out[a]
-            result[:] = constants[0] - constants[0]
+                for b in range(width):
+                    place = 0
+                    for s in range(1, segments):
+                        place += angle[b] > edges[s]
+                    segment[a, b] = place
+                    low, high = edges[place], edges[place + 1]
+                    v[b] = ((angle[b] - low) - (high - angle[b])) / (high - low)
+
+
+@njit(parallel=True, **_OPTIONS)
+def separable(places_of, segment, row, column, core, terms, out):
+    """Fill out = sum_j column[j] sum_k v^k sum_p row[p] core[s, p, j, k]."""
+    height, width = places_of.shape
+    segments = core.shape[0]
+    for group in prange((height + 15) // 16):
+        total = np.empty(width, places_of.dtype)
+        powers = np.zeros((segments, core.shape[3]), places_of.dtype)
+        for a in range(group * 16, min(group * 16 + 16, height)):
+            v, result = places_of[a], out[a]
+            started = False
             for j in range(column.shape[0]):
                 count = terms[j]
-                if count > 0:
-                    for s in range(segments):
-                        for k in range(count):
-                            value = 0.0
-                            for p in range(row.shape[1]):
-                                value += row[a, p] * core[s, p, j, k]
-                            powers[s, k] = value
-                        powers[s, count:] = 0.0
-                    if segments == 1:
-                        _horner(total, v, powers[0], count)
-                    else:
-                        _gathered(total, v, powers, segment, count)
-                    factor = column[j]
+                if count == 0:
+                    continue
+                for s in range(segments):
+                    for k in range(count):
+                        value = 0.0
+                        for p in range(row.shape[1]):
+                            value += row[a, p] * core[s, p, j, k]
+                        powers[s, k] = value
+                    powers[s, count:] = 0.0
+                if segments == 1:
+                    _horner(total, v, powers[0], count)
+                else:
+                    _gathered(total, v, powers, segment[a], count)
+                factor = column[j]
+                if started:
                     for b in range(width):
                         result[b] += factor[b] * total[b]
+                else:
+                    for b in range(width):
+                        result[b] = factor[b] * total[b]
+                started = True
+            if not started:
+                for b in range(width):
+                    result[b] = 0.0
 
 
 @njit(parallel=True, **_OPTIONS)

@@ -88,9 +88,9 @@ def _scale_invariant(
     positive = product > 0
     gap = size * excess - factor * product * _sine_excess(angle)
     # A variable that is constantly 0 has the slope PyTorch gives it at 0, that of the negative side.
-    single = torch.where(variance > 0, even, slopes[1])
+    single = torch.where(variance > 0, torch.full_like(variance, even), slopes[1])
     slope = torch.where(positive, even**2 + factor * (0.5 * math.pi - angle), single[first] * single[second])
-    own = torch.where(variance > 0, size, slopes[1] ** 2)
+    own = torch.where(variance > 0, torch.full_like(variance, size), slopes[1] ** 2)
     return PairAverages(size * variance, own, gap.clamp(min=0.0), slope)
 
 
