@@ -55,7 +55,7 @@ def test_names_that_look_like_html_are_text():
 
 
 def test_the_plots_are_error_against_scale_counts_and_wiring_where_there_is_something_to_draw():
-    assert [plot.name for plot in compile_plots(REPORT)] == ["scale", "counts", "plane"]
+    assert [plot.name for plot in compile_plots(REPORT)] == ["scale", "counts", "wires"]
     assert [plot.name for plot in compile_plots(LARGE)] == ["scale", "counts"]
     assert [plot.name for plot in compile_plots(LINEAR)] == ["counts"]
     assert "more groups are left out" in PAGES["large"]

@@ -54,7 +54,7 @@ BUGS = [
     ("single_flow", "weight**2 * (fourth - square**2)", "weight**2 * fourth", flow.test_order_zero_takes_a_thousand_inputs_and_still_says_how_sure_the_limit_is),
     ("single_flow", "third + 3.0 * ratio", "third + ratio", reference("tanh-06")),
     ("single_flow", "3.0 * slope**2 * bend", "slope**2 * bend", reference("tanh-06")),
-    ("pair_averages", "fourth - torch.outer(mean, mean)", "fourth", kurtosis("kurtosis-all-uniform-007")),
+    ("vertex_averages", "fourth - torch.outer(mean, mean)", "fourth", kurtosis("kurtosis-all-uniform-007")),
     ("kernel_flow", "kernel - (bias_variance - own)", "kernel", kurtosis("kurtosis-all-uniform-007")),
     ("kernel_flow", "growth.correlation * correlation[-1]", "0 * correlation[-1]", CHAOS),
     ("parameter_laws", "BiasNodes((-1.0, 1.0)", "BiasNodes((-1.0, 0.0)", SIGNS),

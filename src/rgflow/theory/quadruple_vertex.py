@@ -14,7 +14,7 @@ from rgflow.numerics.feature_covariance import quadruple_covariance
 from rgflow.numerics.second_moments import second_moment
 from rgflow.theory.flow_setup import FlowSetup
 from rgflow.theory.kernel_flow import KernelFlow, mixture_error
-from rgflow.theory.pair_averages import BiasNode, bias_nodes, feature_response
+from rgflow.theory.vertex_averages import BiasNode, bias_nodes, feature_response
 from rgflow.theory.vertex_errors import SENSITIVITY, step_units
 
 __all__ = ["QuadrupleVertex", "quadruple_vertex"]

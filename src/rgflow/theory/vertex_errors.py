@@ -11,8 +11,8 @@ from torch import Tensor
 
 from rgflow.numerics.kernel_derivatives import KernelResponse
 from rgflow.theory.kernel_flow import KernelFlow
-from rgflow.theory.pair_averages import VertexCurvature
 from rgflow.theory.pair_space import pair_space
+from rgflow.theory.vertex_averages import VertexCurvature
 
 __all__ = ["SENSITIVITY", "StepUnits", "pair_units", "step_units"]
 

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from rgflow.theory.flow_setup import FlowSetup
 from rgflow.theory.kernel_flow import KernelFlow, mixture_error
-from rgflow.theory.pair_averages import (
+from rgflow.theory.pair_space import PairSpace, pair_space
+from rgflow.theory.vertex_averages import (
     FeatureMoments,
     bias_nodes,
     feature_curvature,
     feature_moments,
     feature_response,
 )
-from rgflow.theory.pair_space import PairSpace, pair_space
 from rgflow.theory.vertex_errors import step_units
 
 __all__ = ["VertexFlow", "vertex_flow"]

@@ -1,0 +1,264 @@
+"""Loops over the entries of one tile of a Gram matrix, compiled for the processor; imported only where they run.
+
+Every loop over columns is free of branches and works on arrays that stay in the first-level cache, so that it runs on
+whole vector registers; polynomials are evaluated eight coefficients at a time. All constants come in as arrays of the
+working dtype: a literal would lift float32 to float64. Formulas: `separable_form`, `layer_programme`.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+__all__ = ["angle_layers", "arc_layers", "places", "separable"]
+
+_OPTIONS = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy", "cache": True}
+
+
+@njit(**_OPTIONS)
+def _horner(total, v, powers, count):
+    """Total = sum_k powers[k] v^k over k < count; the array of powers is padded with zeros to a multiple of eight."""
+    width = v.shape[0]
+    top = (count + 7) // 8 * 8 - 8
+    for b in range(width):
+        x = v[b]
+        s = powers[top + 7]
+        s = s * x + powers[top + 6]
+        s = s * x + powers[top + 5]
+        s = s * x + powers[top + 4]
+        s = s * x + powers[top + 3]
+        s = s * x + powers[top + 2]
+        s = s * x + powers[top + 1]
+        total[b] = s * x + powers[top]
+    for k in range(top - 8, -1, -8):
+        for b in range(width):
+            x = v[b]
+            s = total[b]
+            s = s * x + powers[k + 7]
+            s = s * x + powers[k + 6]
+            s = s * x + powers[k + 5]
+            s = s * x + powers[k + 4]
+            s = s * x + powers[k + 3]
+            s = s * x + powers[k + 2]
+            s = s * x + powers[k + 1]
+            total[b] = s * x + powers[k]
+
+
+@njit(**_OPTIONS)
+def _gathered(total, v, powers, segment, count):
+    """The same with one set of powers per segment of the angle, (segments, powers)."""
+    width = v.shape[0]
+    for b in range(width):
+        total[b] = powers[segment[b], count - 1]
+    for k in range(count - 2, -1, -1):
+        for b in range(width):
+            total[b] = total[b] * v[b] + powers[segment[b], k]
+
+
+@njit(**_OPTIONS)
+def _half(cosine, row, columns, near, half, constants):
+    """Fill half = (1 - |cos t|) / 2, from the distance of the unit vectors where the cosine has lost digits."""
+    one_half = constants[1]
+    width = cosine.shape[0]
+    low = one_half
+    for b in range(width):
+        half[b] = one_half - one_half * abs(cosine[b])
+        low = min(low, half[b])
+    if low < near:
+        for b in range(width):
+            if half[b] < near:
+                total = 0.0
+                sign = 1.0 if cosine[b] >= 0.0 else -1.0
+                for k in range(row.shape[0]):
+                    difference = float(row[k]) - sign * float(columns[b, k])
+                    total += difference * difference
+                half[b] = 0.25 * total
+
+
+@njit(**_OPTIONS)
+def _angle(half, sign, angle, scratch, total, arcsine, count, constants):
+    """Fill angle = 2 asin(sqrt(half)) where sign >= 0, else pi less it."""
+    one, two, four, pi = constants[0], constants[2], constants[3], constants[4]
+    zero = one - one
+    width = half.shape[0]
+    for b in range(width):
+        scratch[b] = four * half[b] - one
+    _horner(total, scratch, arcsine, count)
+    for b in range(width):
+        near = two * math.sqrt(half[b]) * total[b]
+        angle[b] = near if sign[b] >= zero else pi - near
+
+
+@njit(parallel=True, **_OPTIONS)
+def places(cosine, rows, columns, near, variable, edges, arcsine, arcsine_terms, constants, segment):
+    """Replace cosines by the variable v = gain t / (t + stretch) - 1 of the angle, or by places on segments."""
+    height, width = cosine.shape
+    segments = edges.shape[0] - 1
+    gain, stretch, one = variable[0], variable[1], constants[0]
+    for group in prange((height + 15) // 16):
+        work = np.empty((4, width), cosine.dtype)
+        half, angle, scratch, total = work[0], work[1], work[2], work[3]
+        for a in range(group * 16, min(group * 16 + 16, height)):
+            v = cosine[a]
+            _half(v, rows[a], columns, near, half, constants)
+            _angle(half, v, angle, scratch, total, arcsine, arcsine_terms, constants)
+            if segments == 1:
+                for b in range(width):
+                    v[b] = gain * angle[b] / (angle[b] + stretch) - one
+            else:
+                for b in range(width):
+                    place = 0
+                    for s in range(1, segments):
+                        place += angle[b] > edges[s]
+                    segment[a, b] = place
+                    low, high = edges[place], edges[place + 1]
+                    v[b] = ((angle[b] - low) - (high - angle[b])) / (high - low)
+
+
+@njit(parallel=True, **_OPTIONS)
+def separable(places_of, segment, row, column, core, terms, out):
+    """Fill out = sum_j column[j] sum_k v^k sum_p row[p] core[s, p, j, k]."""
+    height, width = places_of.shape
+    segments = core.shape[0]
+    for group in prange((height + 15) // 16):
+        total = np.empty(width, places_of.dtype)
+        powers = np.zeros((segments, core.shape[3]), places_of.dtype)
+        for a in range(group * 16, min(group * 16 + 16, height)):
+            v, result = places_of[a], out[a]
+            started = False
+            for j in range(column.shape[0]):
+                count = terms[j]
+                if count == 0:
+                    continue
+                for s in range(segments):
+                    for k in range(count):
+                        value = 0.0
+                        for p in range(row.shape[1]):
+                            value += row[a, p] * core[s, p, j, k]
+                        powers[s, k] = value
+                    powers[s, count:] = 0.0
+                if segments == 1:
+                    _horner(total, v, powers[0], count)
+                else:
+                    _gathered(total, v, powers, segment[a], count)
+                factor = column[j]
+                if started:
+                    for b in range(width):
+                        result[b] += factor[b] * total[b]
+                else:
+                    for b in range(width):
+                        result[b] = factor[b] * total[b]
+                started = True
+            if not started:
+                for b in range(width):
+                    result[b] = 0.0
+
+
+@njit(parallel=True, **_OPTIONS)
+def angle_layers(
+    cosine,
+    rows,
+    columns,
+    near,
+    arcsine,
+    arcsine_terms,
+    constants,
+    steps,
+    row,
+    row_ends,
+    column,
+    column_ends,
+    kernel,
+    tangent,
+):
+    """Scale-invariant activations, all layers: `steps` (layers, 6), `row` (layers, 4, a), `row_ends` (2, a)."""
+    height, width = cosine.shape
+    groups = (height + 7) // 8
+    one, two, half_pi = constants[0], constants[2], constants[5]
+    zero = one - one
+    for group in prange(groups):
+        work = np.empty((5, width), cosine.dtype)
+        for a in range(group * 8, min(group * 8 + 8, height)):
+            half, angle, scratch, total, sign = work[0], work[1], work[2], work[3], work[4]
+            theta = tangent[a]
+            _half(cosine[a], rows[a], columns, near, half, constants)
+            begin, first, bias, slope = row_ends[0, a], column_ends[0], constants[6], constants[7]
+            for b in range(width):
+                size = one - two * half[b]
+                sign[b] = size if cosine[a, b] >= zero else -size
+                theta[b] = bias + slope * (begin * first[b] * sign[b] - constants[8])
+            for layer in range(steps.shape[0]):
+                share, scale, even, odd = steps[layer, 0], steps[layer, 1], steps[layer, 2], steps[layer, 3]
+                rate_b, rate_w = steps[layer, 4], steps[layer, 5]
+                root_a, cos_a, c_a, s_a = row[layer, 0, a], row[layer, 1, a], row[layer, 2, a], row[layer, 3, a]
+                root, cos, c, s = column[layer, 0], column[layer, 1], column[layer, 2], column[layer, 3]
+                _angle(half, sign, angle, scratch, total, arcsine, arcsine_terms, constants)
+                for b in range(width):
+                    t = angle[b]
+                    sine = two * math.sqrt(half[b] * (one - half[b]))
+                    far = half[b] if sign[b] >= zero else one - half[b]
+                    inner = far - share * (sine - t * sign[b])
+                    theta[b] = (
+                        rate_b
+                        + rate_w * (root_a * root[b]) * (one - two * inner)
+                        + scale * (even + odd * (half_pi - t)) * theta[b]
+                    )
+                    turn = s_a * c[b] - c_a * s[b]
+                    far = turn * turn + cos_a * cos[b] * inner
+                    sign[b] = one - two * far
+                    half[b] = max(min(far, one - far), zero)
+            final, last = row_ends[1, a], column_ends[1]
+            for b in range(width):
+                kernel[a, b] = final * last[b] * sign[b]
+
+
+@njit(parallel=True, **_OPTIONS)
+def arc_layers(
+    cosine, gelu, arctangent, arctangent_terms, constants, steps, row, row_ends, column, column_ends, kernel, tangent
+):
+    """Erf and GELU, all layers; `row` (layers, 3, a) and `column`: r, variance, r^2; `row_ends` (2, a)."""
+    height, width = cosine.shape
+    groups = (height + 7) // 8
+    one, scale_z = constants[0], constants[9]
+    quarter, by_two_pi, two_by_pi = constants[10], constants[11], constants[12]
+    for group in prange(groups):
+        work = np.empty((5, width), cosine.dtype)
+        for a in range(group * 8, min(group * 8 + 8, height)):
+            inverse, tan, v, arc, y = work[0], work[1], work[2], work[3], work[4]
+            theta = tangent[a]
+            begin, first = row_ends[0, a], column_ends[0]
+            for b in range(width):
+                y[b] = begin * first[b] * cosine[a, b]
+                theta[b] = constants[6] + constants[7] * (y[b] - constants[8])
+            for layer in range(steps.shape[0]):
+                scale, bias, rate_b, rate_w = steps[layer, 0], steps[layer, 1], steps[layer, 2], steps[layer, 3]
+                r_a, x_a, p_a = row[layer, 0, a], row[layer, 1, a], row[layer, 2, a]
+                r, x, p = column[layer, 0], column[layer, 1], column[layer, 2]
+                for b in range(width):
+                    t = y[b] * (r_a * r[b])
+                    w = math.sqrt(one - t * t)
+                    both = one / (w * (one + w))
+                    inverse[b] = (one + w) * both
+                    tan[b] = t * w * both
+                    v[b] = scale_z * tan[b] * tan[b] - one
+                _horner(arc, v, arctangent, arctangent_terms)
+                if gelu:
+                    for b in range(width):
+                        root = by_two_pi * (r_a * r[b]) * inverse[b]
+                        angle = quarter + by_two_pi * (tan[b] + tan[b]) * arc[b]
+                        ends = p_a + p[b] - one
+                        k = y[b]
+                        peak = (x_a * x[b] + k * k * ends) * root
+                        value = k * angle + peak
+                        square = (r_a * r[b]) * inverse[b]
+                        slope = angle + k * root + (k + k) * ends * root + peak * k * square * square
+                        theta[b] = rate_b + rate_w * value + scale * slope * theta[b]
+                        y[b] = bias + scale * value
+                else:
+                    for b in range(width):
+                        value = two_by_pi * (tan[b] + tan[b]) * arc[b]
+                        slope = two_by_pi * (r_a * r[b]) * inverse[b]
+                        theta[b] = rate_b + rate_w * value + scale * slope * theta[b]
+                        y[b] = bias + scale * value
+            for b in range(width):
+                kernel[a, b] = y[b]

@@ -1,0 +1,146 @@
+"""Gram matrices of wide networks: kernel and tangent kernel between many inputs, tile by tile, in memory.
+
+Convention: z' = b + W s(z), Var W = weight_variance / fan_in, last layer included: the kernel is K^(L) and the tangent
+kernel Theta^(L) of one output. Units: of z^2, and z^2 times the rates.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rgflow.errors import SettingError
+from rgflow.records import MLP
+from rgflow.theory.gram_plan import GramError, GramPlan, gram_plan
+from rgflow.theory.gram_tile import gram_tile
+
+__all__ = ["Gram", "Spans", "forecast_memory", "gram", "tile_spans"]
+
+_ROWS, _COLUMNS = 256, 512  # a tile and what is made from it stay in a second-level cache of 2 MiB
+_DEVICE_SIDE = 4096  # tiles on a GPU: 16 million entries keep it busy
+_LOOPS = 96 << 20  # compiled code and its compiler, loaded at first use (measured 70 MiB)
+_SHARE = 0.8  # part of the free memory that is taken without being asked
+
+
+@dataclass(frozen=True)
+class Gram:
+    """Kernel and tangent kernel between the inputs.
+
+    Shapes: `kernel`, `tangent` (N1, N2), None where not asked for. Errors: `error`, relative to sqrt(F_aa F_bb).
+    `plan` says how (`plan.route`); `memory` the bytes forecast before the work.
+    """
+
+    kernel: Tensor | None
+    tangent: Tensor | None
+    error: GramError
+    plan: GramPlan
+    memory: int
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Rows and columns of one tile."""
+
+    rows: slice
+    columns: slice
+
+
+def gram(
+    network: MLP,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    kind: str | Sequence[str] = ("kernel", "tangent"),
+    dtype: torch.dtype = torch.float64,
+    device: str = "cpu",
+    memory: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    cluster: object | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    bias_rate: float | Sequence[float] = 1.0,
+    weight_rate: float | Sequence[float] = 1.0,
+) -> Gram:
+    """Return the kernel K^(L) and the tangent kernel of `network` between inputs x1 and x2 (x1 itself if None).
+
+    Homogeneous networks (scale-invariant activation, no bias) and inputs of equal norm: one polynomial of the angle, at
+    any depth. Else all layers in one pass over a tile. `memory`: bytes that may be used (default: 0.8 of what is free).
+    `progress(done, all)` is called after every tile. `bias_rate`, `weight_rate` as in `rgflow.theory.tangent`.
+    Shapes: x1 (N1, n_0), x2 (N2, n_0) to (N1, N2); symmetric to the last bit if x2 is None.
+    Errors: in `.error`, checked on samples before the work. Raises: SettingError, DataError, DeviceError.
+
+    Example:
+    >>> network = MLP((2, 100, 1), "relu", weight_variance=2.0)
+    >>> found = gram(network, torch.eye(2), kind="kernel")
+    >>> round(float(found.kernel[0, 1]), 6)  # 1 / pi for orthogonal inputs of K_aa = 1
+    0.31831
+    """
+    if out is not None or cluster is not None:
+        raise SettingError("out and cluster are not available here; leave both at None to get matrices in memory")
+    forecast = forecast_memory(network, len(x1), len(x1 if x2 is None else x2), kind=kind, dtype=dtype)
+    _check_memory(forecast, memory)
+    plan = gram_plan(
+        network, x1, x2, kind=kind, dtype=dtype, device=device, bias_rate=bias_rate, weight_rate=weight_rate
+    )
+    results = [torch.empty(plan.shape, dtype=dtype, device=device) if name in plan.kind else None for name in _KINDS]
+    tiles = list(tile_spans(plan))
+    for done, spans in enumerate(tiles, 1):
+        _fill(plan, spans, results)
+        if progress is not None:
+            progress(done, len(tiles))
+    return Gram(results[0], results[1], plan.error, plan, forecast)
+
+
+_KINDS = ("kernel", "tangent")
+
+
+def tile_spans(plan: GramPlan) -> Iterator[Spans]:
+    """Yield the tiles that have to be computed: all, or those that touch the upper triangle of a symmetric matrix."""
+    count1, count2 = plan.shape
+    height, width = (_ROWS, _COLUMNS) if plan.device == "cpu" else (_DEVICE_SIDE, _DEVICE_SIDE)
+    for a in range(0, count1, height):
+        rows = slice(a, min(a + height, count1))
+        if plan.symmetric:
+            # The diagonal tile first; what lies to its right starts where it ends.
+            yield Spans(rows, rows)
+        for b in range(rows.stop if plan.symmetric else 0, count2, width):
+            yield Spans(rows, slice(b, min(b + width, count2)))
+
+
+def _fill(plan: GramPlan, spans: Spans, results: list[Tensor | None]) -> None:
+    tile = gram_tile(plan, spans.rows, spans.columns)
+    for result, part in zip(results, (tile.kernel, tile.tangent), strict=True):
+        if result is None or part is None:
+            continue
+        result[spans.rows, spans.columns] = part
+        if plan.symmetric and spans.rows != spans.columns:
+            result[spans.columns, spans.rows] = part.T
+
+
+def forecast_memory(
+    network: MLP, rows: int, columns: int, *, kind: str | Sequence[str], dtype: torch.dtype, device: str = "cpu"
+) -> int:
+    """Return the bytes that `gram` will need at its peak: results, inputs twice, numbers of each input, tiles."""
+    item = torch.finfo(dtype).bits // 8 if dtype.is_floating_point else 8
+    kinds = 1 if isinstance(kind, str) else len(tuple(kind))
+    results = rows * columns * item * kinds
+    inputs = (rows + columns) * ((network.widths[0] + 1) * (16 + item) + 8 * (12 + 8 * network.depth + 64))
+    side = _ROWS * _COLUMNS if device == "cpu" else _DEVICE_SIDE**2
+    return results + inputs + 8 * side * item + _LOOPS
+
+
+def _check_memory(forecast: int, budget: int | None) -> None:
+    allowed = int(_SHARE * _free_memory()) if budget is None else budget
+    if forecast > allowed:
+        raise SettingError(
+            f"the Gram matrices need {forecast / 2**30:.2f} GiB and {allowed / 2**30:.2f} GiB may be used; take float32,"
+            " one kind, fewer inputs, or raise memory="
+        )
+
+
+def _free_memory() -> float:
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (ValueError, OSError):  # systems that do not tell
+        return float("inf")
