@@ -13,7 +13,8 @@ from numba import njit, prange
 from rgflow.numerics.function_table import lookup
 from rgflow.numerics.group_factors import raised
 
-__all__ = ["lattice_averages"]
+# Compiled functions take their arguments by position; they serve this room and are no part of its public names.
+__all__: list[str] = []
 
 _DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 
