@@ -23,7 +23,8 @@ from rgflow.numerics.minors import (
 )
 from rgflow.numerics.sign_moments import sign_moment
 
-__all__ = ["SHRINKING", "erf_moments", "scale_invariant_moments", "sine_moments"]
+# Compiled functions take their arguments by position; they serve this room and are no part of its public names.
+__all__ = ["SHRINKING"]
 
 # Correlations are shrunk by this much, so that singular matrices stay positive in spite of rounding (4 eps); the
 # moments are Lipschitz in the correlations, so that they move by a few times as much.

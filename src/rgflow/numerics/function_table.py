@@ -20,7 +20,7 @@ __all__ = ["FunctionTable", "Pieces", "function_table", "lookup"]
 
 # Intervals per finest feature of the function: tanh is then interpolated to 4e-13 (measured).
 _PER_FEATURE = 50
-_FEWEST, _MOST = 64, 400_000
+_FEWEST, _MOST = 32, 200_000
 
 
 class Pieces(NamedTuple):
@@ -33,7 +33,7 @@ class Pieces(NamedTuple):
     starts: np.ndarray
     inverse: np.ndarray
     first: np.ndarray
-    count: np.ndarray
+    rows: np.ndarray
     coefficients: np.ndarray
 
 
@@ -52,9 +52,10 @@ def function_table(activation: Activation, *, reach: float) -> FunctionTable:
     feature = min(mesh_of(activation).length, 1.0)
     parts, starts, inverse, first, count, errors = [], [], [], [], [], []
     for lower, upper in pairwise(edges):
-        intervals = int(min(max(_FEWEST, (upper - lower) * _PER_FEATURE / feature), _MOST))
+        # An even number puts 0 on the grid of a symmetric piece.
+        intervals = 2 * int(min(max(_FEWEST, 0.5 * (upper - lower) * _PER_FEATURE / feature), _MOST))
         step = (upper - lower) / intervals
-        coefficients, error = _quintic(activation, lower, step=step, intervals=intervals)
+        coefficients, error = _quintic(activation, torch.linspace(lower, upper, intervals + 1, dtype=torch.float64))
         starts.append(lower)
         inverse.append(1.0 / step)
         first.append(sum(count))
@@ -72,13 +73,13 @@ def function_table(activation: Activation, *, reach: float) -> FunctionTable:
     return FunctionTable(pieces, max(errors))
 
 
-def _quintic(activation: Activation, lower: float, *, step: float, intervals: int) -> tuple[np.ndarray, float]:
+def _quintic(activation: Activation, points: Tensor) -> tuple[np.ndarray, float]:
     """Coefficients (intervals, 6) in t = (z - left end) / step, and the error at mid-intervals."""
-    points = lower + step * torch.arange(intervals + 1, dtype=torch.float64)
+    step = float(points[-1] - points[0]) / (len(points) - 1)
     # One-sided limits: the ends of a piece may be kinks, so that they are read a rounding inside.
     inside = points.clone()
-    inside[0] = torch.nextafter(points[0], points[1]) if lower != 0.0 else torch.tensor(1e-30)
-    inside[-1] = torch.nextafter(points[-1], points[0]) if abs(float(points[-1])) > 1e-9 * step else -1e-30
+    inside[0] = torch.nextafter(points[0], points[1]) if points[0] != 0.0 else 1e-30
+    inside[-1] = torch.nextafter(points[-1], points[0]) if points[-1] != 0.0 else -1e-30
     value, slope, bend = (
         torch.nan_to_num(f(inside)) for f in (activation.function, activation.derivative, activation.second_derivative)
     )
@@ -113,7 +114,7 @@ def lookup(z, table):
     while piece < len(table.kinks) and z > table.kinks[piece]:
         piece += 1
     t = (z - table.starts[piece]) * table.inverse[piece]
-    i = min(max(int(t), 0), table.count[piece] - 1)
+    i = min(max(int(t), 0), table.rows[piece] - 1)
     t -= i
     c = table.coefficients[i + table.first[piece]]
     return c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * (c[4] + t * c[5]))))

@@ -6,14 +6,12 @@ in the sense of distributions (`pair_derivatives`). On the diagonal T11 + T20 = 
 one; there T40, T31 and T22 hold a sixteenth of the latter each, so that one formula serves all pairs.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rgflow.errors import SettingError
-from rgflow.numerics.closed_derivatives import ClosedDerivatives, closed_derivatives
-from rgflow.numerics.derivative_series import ORDERS, DerivativeSeries, derivative_series
 from rgflow.numerics.feature_covariance import checked_kernel
 from rgflow.numerics.gaussian import PROMISED, Moments, moments
 from rgflow.numerics.pair_derivatives import PairDerivatives, pair_derivatives
@@ -27,9 +25,7 @@ _ROUNDING = 2e-15
 # Fluctuations of the squared distance of two inputs are at most this many times larger, relative to its square, than
 # those of K relative to K^2 (five-fold growth per layer of relu, initialisation sheet; four layers).
 _STRETCH = 1e3
-# Inputs from which the series pays: it costs one Hermite expansion for each input, the rule 5000 nodes for each pair.
-_SERIES_FROM = 8
-_SECOND = ("t22", "t31", "t13", "t40", "t04")
+_PROPORTIONAL = 4e-16  # 1 - rho^2 is known to this in float64
 
 
 @dataclass(frozen=True)
@@ -131,30 +127,34 @@ class KernelCurvature:
         contact, kernel = self.contact[a, b], self.kernel
         x, y, w = kernel[a, a], kernel[a, b], kernel[b, b]
         first, second = (y / torch.where(v > 0, v, 1.0) for v in (x, w))
+        ratio = y * y / torch.where(contact != 0, x * w, 1.0)
+        sine = (1.0 - ratio).clamp(min=_PROPORTIONAL)
         half = torch.full_like(y, 0.5)
-        factors = (first**2 / 8.0, second**2 / 8.0, half, -0.5 * first, -0.5 * second, half / 2.0)
+        # Half the variance of dK_ab - K_ab (dK_aa / K_aa + dK_bb / K_bb) / 2, which vanishes with the distance.
+        factors = (first**2 / 8.0, second**2 / 8.0, half, -0.5 * first, -0.5 * second, 0.25 * ratio)
+        square = blocks.dot(factors)
         size = blocks.absolute().dot(tuple(factor.abs() for factor in factors))
-        sine = (1.0 - y * y / torch.where(contact != 0, x * w, 1.0)).clamp(min=0.0)
         # The determinant of the pair is known to rounding of K, the contact to half its relative error.
-        blurred = contact.abs() * (_ROUNDING * size + blocks.dot(factors).abs() * 2e-16 / sine.clamp(min=1e-16))
+        blurred = contact.abs() * (_ROUNDING * size + 0.5 * square.abs() * _PROPORTIONAL / sine)
         left_out = contact.abs() * _STRETCH * sine**2 * size
         keep = blurred <= left_out
-        return CurvatureShift(
-            torch.where(keep, contact * blocks.dot(factors), 0.0), torch.where(keep, blurred, left_out)
-        )
+        # The rest of the last term carries the determinant itself and stays harmless.
+        rest = 0.25 * contact * sine * blocks.entries[5]
+        value = torch.where(keep, contact * square, 0.0) + rest
+        error = torch.where(keep, blurred, left_out) + 2.0 * rest.abs() * _PROPORTIONAL / sine
+        return CurvatureShift(value, error)
 
 
-def kernel_response(activation: Activation, kernel: Tensor, *, tolerance: float = 1e-11) -> KernelResponse:
+def kernel_response(activation: Activation, kernel: Tensor) -> KernelResponse:
     """Return the first derivatives of <s_a s_b> with respect to the kernel, jumps of s' and steps of s included.
 
     Shapes: kernel (N, N), symmetric positive semi-definite.
-    `tolerance`, relative, is what a series over all pairs may leave out; closer pairs are integrated one by one.
-    Errors: those reported, about 1e-12 relative to <|s'_a s'_b|> by integration and closed forms.
+    Errors: those reported, about 1e-12 relative to <|s'_a s'_b|>.
     Raises: SettingError if the kernel is no covariance.
     """
     matrix = checked_kernel(kernel)
     found = _Diagonal.of(activation, matrix.diagonal())
-    off = _off_diagonal(activation, matrix, tolerance)
+    off = _off_diagonal(activation, matrix)
     return KernelResponse(
         _filled(found.slope, off.t11, off.t11),
         _filled(found.bend, off.t20, off.t02),
@@ -162,16 +162,16 @@ def kernel_response(activation: Activation, kernel: Tensor, *, tolerance: float 
     )
 
 
-def kernel_curvature(activation: Activation, kernel: Tensor, *, tolerance: float = 1e-11) -> KernelCurvature:
+def kernel_curvature(activation: Activation, kernel: Tensor) -> KernelCurvature:
     """Return the second derivatives of <s_a s_b> with respect to the kernel, as averages of products of derivatives.
 
     Shapes: kernel (N, N), symmetric positive semi-definite.
-    `tolerance` as in `kernel_response`. Errors: those reported; nearly coincident inputs are finite.
+    Errors: those reported; nearly coincident inputs are finite.
     Raises: SettingError if the kernel is no covariance.
     """
     matrix = checked_kernel(kernel)
     found = _Diagonal.of(activation, matrix.diagonal())
-    off = _off_diagonal(activation, matrix, tolerance)
+    off = _off_diagonal(activation, matrix)
     share, error = found.fourth / 16.0, found.fourth_error / 16.0
     errors = torch.stack(
         [
@@ -257,41 +257,9 @@ def _product_at_rest(activation: Activation, still: Tensor) -> Tensor:
     return activation.second_derivative(still) * activation.function(still)
 
 
-def _off_diagonal(activation: Activation, kernel: Tensor, tolerance: float) -> PairDerivatives:
-    """Closed forms, else Mehler's series where it leaves less than `tolerance`, and the two-dimensional rule for the rest."""
+def _off_diagonal(activation: Activation, kernel: Tensor) -> PairDerivatives:
     a, b = torch.triu_indices(len(kernel), len(kernel), offset=1)
-    x, y, w = kernel[a, a], kernel[a, b], kernel[b, b]
-    closed = closed_derivatives(activation, x, y, w=w)
-    if closed is not None:
-        return _with_errors(closed)
-    if len(kernel) < _SERIES_FROM or float(kernel.diagonal().min()) <= 0.0:
-        return pair_derivatives(activation, x, y, w=w)
-    series = derivative_series(activation, kernel)
-    found = _of_series(series)
-    (missed,) = (~(series.errors <= tolerance * series.sizes)).any(0).nonzero(as_tuple=True)
-    if len(missed):
-        exact = pair_derivatives(activation, x[missed], y[missed], w=w[missed])
-        for field in fields(PairDerivatives):
-            getattr(found, field.name)[missed] = getattr(exact, field.name)
-    return found
-
-
-def _with_errors(closed: ClosedDerivatives) -> PairDerivatives:
-    """Closed forms with the rounding of a dozen operations as their errors."""
-    parts = {field.name: getattr(closed, field.name) for field in fields(closed)}
-    errors = {f"{name}_error": _ROUNDING * parts[name].abs() for name in _SECOND}
-    first = _ROUNDING * torch.stack([parts[name].abs() for name in ("t11", "t20", "t02")]).amax(0)
-    return PairDerivatives(**parts, **errors, first_error=first)
-
-
-def _of_series(series: DerivativeSeries) -> PairDerivatives:
-    """The series as averages whose contacts are summed with the rest, (8, P) in the order of `ORDERS`."""
-    names = [f"t{p}{q}" for p, q in ORDERS]
-    errors = dict(zip(names, series.errors + _ROUNDING * series.sizes, strict=True))
-    first = torch.stack([errors[name] for name in ("t11", "t20", "t02")]).amax(0)
-    seconds = {f"{name}_error": errors[name] for name in _SECOND}
-    values = dict(zip(names, series.values, strict=True))
-    return PairDerivatives(**values, **seconds, contact=torch.zeros_like(first), first_error=first)
+    return pair_derivatives(activation, kernel[a, a], kernel[a, b], w=kernel[b, b])
 
 
 def _filled(diagonal: Tensor, upper: Tensor, lower: Tensor) -> Tensor:

@@ -19,11 +19,12 @@ from rgflow.numerics.gaussian import gaussian_rule, mesh_of
 from rgflow.numerics.pairs import PairNodes, pair_nodes
 from rgflow.numerics.pointwise import Activation
 
-__all__ = ["PairDerivatives", "pair_derivatives"]
+__all__ = ["PairDerivatives", "pair_derivatives", "stepped_derivatives"]
 
 # The rules' accuracy relative to the average of absolute values (`pair_nodes` at order 24; measured in the tests).
 _RELATIVE = 1e-12
 _ORDER = 24
+_PROPORTIONAL = 4e-16  # 1 - rho^2 of proportional inputs in float64
 _PAIRS = 64  # pairs at once: 64 pairs of 5000 nodes in a dozen tensors of float64 are 30 MB
 
 
@@ -57,8 +58,9 @@ def pair_derivatives(activation: Activation, x: Tensor, y: Tensor, *, w: Tensor)
     Errors: those reported. Where x = 0, z_a is constantly 0: s''_a and s'_a are then their values at 0, and T31 and T40
     are 0 (they multiply fluctuations of x, which vanish with it).
     """
-    route = _stepped if any(step != 0.0 for step in activation.steps) else _smooth_and_lines
-    parts = [route(activation, *part) for part in zip(x.split(_PAIRS), y.split(_PAIRS), w.split(_PAIRS), strict=True)]
+    route = stepped_derivatives if any(step != 0.0 for step in activation.steps) else _smooth_and_lines
+    split = zip(x.split(_PAIRS), y.split(_PAIRS), w.split(_PAIRS), strict=True)
+    parts = [route(activation, first, cross, w=second) for first, cross, second in split]
     return PairDerivatives(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(PairDerivatives)))
 
 
@@ -77,7 +79,7 @@ class _Sum:
         return _RELATIVE * self.size
 
 
-def _smooth_and_lines(activation: Activation, x: Tensor, y: Tensor, w: Tensor) -> PairDerivatives:
+def _smooth_and_lines(activation: Activation, x: Tensor, y: Tensor, *, w: Tensor) -> PairDerivatives:
     distance = (0.5 * (x + w) - y).clamp(min=0.0)
     nodes = pair_nodes(x, w, distance, kinks=activation.kinks, mesh=mesh_of(activation), order=_ORDER)
     a, b = _Side(activation, nodes.first, x), _Side(activation, nodes.second, w)
@@ -87,14 +89,37 @@ def _smooth_and_lines(activation: Activation, x: Tensor, y: Tensor, w: Tensor) -
         + _line(activation, x, y, w, activation.second_derivative, power=0)
         + _line(activation, w, y, x, activation.second_derivative, power=0)
     )
-    t20, t31, t31_error, t40, t40_error = _one_sided(activation, nodes, a, b, t22=t22, state=(x, y, w))
-    t02, t13, t13_error, t04, t04_error = _one_sided(activation, nodes, b, a, t22=t22, state=(w, y, x))
-    first_error = torch.maximum(t11.error, torch.maximum(t20.error, t02.error))
-    contact = _contact(activation, x, y, w)
+    left = _one_sided(activation, nodes, a, b, t22=t22, state=(x, y, w))
+    right = _one_sided(activation, nodes, b, a, t22=t22, state=(w, y, x))
+    first_error = torch.maximum(t11.error, torch.maximum(left.second.error, right.second.error))
     return PairDerivatives(
-        t11.value, t20.value, t02.value, t22.value, t31, t13, t40, t04, contact, first_error, t22.error, t31_error,
-        t13_error, t40_error, t04_error,
-    )  # fmt: skip
+        t11=t11.value,
+        t20=left.second.value,
+        t02=right.second.value,
+        t22=t22.value,
+        t31=left.third,
+        t13=right.third,
+        t40=left.fourth,
+        t04=right.fourth,
+        contact=_contact(activation, x, y, w),
+        first_error=first_error,
+        t22_error=t22.error,
+        t31_error=left.third_error,
+        t13_error=right.third_error,
+        t40_error=left.fourth_error,
+        t04_error=right.fourth_error,
+    )
+
+
+@dataclass(frozen=True)
+class _Powers:
+    """T20, T31 and T40 of one variable of the pairs, with bounds on the errors of the latter two."""
+
+    second: _Sum
+    third: Tensor
+    third_error: Tensor
+    fourth: Tensor
+    fourth_error: Tensor
 
 
 class _Side:
@@ -114,7 +139,7 @@ def _averaged(nodes: PairNodes, values: Tensor) -> _Sum:
 
 def _one_sided(
     activation: Activation, nodes: PairNodes, a: _Side, b: _Side, *, t22: _Sum, state: tuple[Tensor, ...]
-) -> tuple[Tensor, ...]:
+) -> _Powers:
     """T20, T31 and T40 with their errors, of the variable whose state comes first."""
     x, y, w = state
     moving = x > 0
@@ -126,7 +151,7 @@ def _one_sided(
     t31_error = inverse * (third.error + y.abs() * t22.error)
     t40 = inverse * (fourth.value - 2.0 * y * t31 - y * y * inverse * t22.value)
     t40_error = inverse * (fourth.error + 2.0 * y.abs() * t31_error + y * y * inverse * t22.error)
-    return t20, t31, t31_error, t40, t40_error
+    return _Powers(t20, t31, t31_error, t40, t40_error)
 
 
 def _line(
@@ -151,20 +176,23 @@ def _line(
 
 
 def _contact(activation: Activation, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
-    """Sum over jumps of J_j J_k p(z_a = t_j, z_b = t_k); 0 where the pair is singular."""
+    """Sum over jumps of J_j J_k p(z_a = t_j, z_b = t_k), for proportional inputs at the distance that rounding leaves."""
     total = torch.zeros_like(x)
-    determinant = x * w - y * y
-    regular = determinant > 4e-16 * x * w  # what rounding leaves of it for proportional inputs
-    safe = torch.where(regular, determinant, 1.0)
+    product = x * w
+    safe = torch.where(product > 0, torch.maximum(product - y * y, _PROPORTIONAL * product), 1.0)
     for t, jump in zip(activation.kinks, activation.jumps, strict=True):
         for u, other in zip(activation.kinks, activation.jumps, strict=True):
-            exponent = (w * t * t - 2.0 * y * t * u + x * u * u) / safe
+            exponent = ((w * t * t - 2.0 * y * t * u + x * u * u) / safe).clamp(min=0.0)
             total = total + jump * other * torch.exp(-0.5 * exponent) / (2.0 * math.pi * safe.sqrt())
-    return torch.where(regular, total, 0.0)
+    return torch.where(product > 0, total, 0.0)
 
 
-def _stepped(activation: Activation, x: Tensor, y: Tensor, w: Tensor) -> PairDerivatives:
-    """By Hermite polynomials of the whitened pair: <d_i d_j f> = <f He_ij> pulled back, no derivative of s is taken."""
+def stepped_derivatives(activation: Activation, x: Tensor, y: Tensor, *, w: Tensor) -> PairDerivatives:
+    """Return the averages by Hermite polynomials of the whitened pair, <d_i d_j f> = <f He_ij> pulled back.
+
+    No derivative of s is taken, so that steps of s are no special case and contacts are contained in T_pq.
+    Errors: those reported; they grow like 1/angle^4 between the inputs.
+    """
     distance = (0.5 * (x + w) - y).clamp(min=0.0)
     nodes = pair_nodes(x, w, distance, kinks=activation.kinks, mesh=mesh_of(activation), order=_ORDER)
     product = activation.function(nodes.first) * activation.function(nodes.second)
@@ -182,7 +210,8 @@ def _stepped(activation: Activation, x: Tensor, y: Tensor, w: Tensor) -> PairDer
                 k = i + j
                 weight = count * along[0] ** i * across[0] ** (p - i) * along[1] ** j * across[1] ** (q - j)
                 moment = _averaged(nodes, product * hermite[0][k] * hermite[1][p + q - k])
-                value, size = value + weight * moment.value, size + weight.abs() * moment.size
+                # The rule stops at 8.5 deviations, where fourth Hermite polynomials still count.
+                value, size = value + weight * moment.value, size + 10.0 * weight.abs() * moment.size
         usable = torch.isfinite(size)
         return _Sum(torch.where(usable, value, 0.0), torch.where(usable, size, math.inf))
 

@@ -13,7 +13,8 @@ from numba import njit, prange
 from rgflow.numerics.function_table import lookup
 from rgflow.numerics.group_factors import raised
 
-__all__ = ["panel_averages"]
+# Compiled functions take their arguments by position; they serve this room and are no part of its public names.
+__all__: list[str] = []
 
 _DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 # A kink smoothed over less than this many standard deviations still needs panels of its own width.
@@ -122,22 +123,22 @@ def _panels(edges, size, rule, rule_weights, nodes, weights):
 
 @njit(cache=True, parallel=True)
 def panel_averages(factors, powers, rule, rule_weights, span, points, table):
-    """Return (Q,): each average by nested panels with the Legendre rule given, broken where a variable meets `points`."""
-    result = np.zeros(len(factors))
+    """Return (Q, 2): each average with the Legendre rule given, and how many evaluations of s it took."""
+    result = np.zeros((len(factors), 2))
     for q in prange(len(factors)):
-        most_edges = _most_edges(len(points))
-        edges = np.empty(most_edges)
-        nodes = np.empty((4, most_edges * len(rule)))
-        weights = np.empty((4, most_edges * len(rule)))
-        means = np.zeros((5, 4))
-        result[q] = _panel_sum(
-            factors[q], powers[q], rule, rule_weights, span, points, edges, nodes, weights, means, table
-        )
+        most = _most_edges(len(points))
+        edges = np.empty(most)
+        nodes, weights = np.empty((4, most * len(rule))), np.empty((4, most * len(rule)))
+        _panel_sum(
+            factors[q], powers[q], rule, rule_weights, span, points, edges, nodes, weights, np.zeros((5, 4)), table,
+            result[q],
+        )  # fmt: skip
     return result
 
 
 @njit(cache=True)
 def _prepare(level, factor, powers, means, points, span, edges, rule, rule_weights, nodes, weights):
+    """Fill nodes and weights of one axis; returns their number, 1 if there is no such axis."""
     if factor[level, level] == 0.0:
         nodes[level, 0], weights[level, 0] = 0.0, 1.0
         return 1
@@ -152,37 +153,41 @@ def _advance(level, factor, means, x):
 
 
 @njit(cache=True)
-def _panel_sum(factor, powers, rule, rule_weights, span, points, edges, nodes, weights, means, table):
-    total = 0.0
-    n0 = _prepare(0, factor, powers, means, points, span, edges, rule, rule_weights, nodes, weights)
-    for i in range(n0):
-        _advance(0, factor, means, nodes[0, i])
-        s0 = raised(lookup(means[1, 0], table), powers[0])
-        part1 = 1.0
-        if powers[1] > 0:
-            part1 = 0.0
-            n1 = _prepare(1, factor, powers, means, points, span, edges, rule, rule_weights, nodes, weights)
-            for j in range(n1):
-                _advance(1, factor, means, nodes[1, j])
-                s1 = raised(lookup(means[2, 1], table), powers[1])
-                part2 = 1.0
-                if powers[2] > 0:
-                    part2 = 0.0
-                    n2 = _prepare(2, factor, powers, means, points, span, edges, rule, rule_weights, nodes, weights)
-                    for k in range(n2):
-                        _advance(2, factor, means, nodes[2, k])
-                        s2 = raised(lookup(means[3, 2], table), powers[2])
-                        part3 = 1.0
-                        if powers[3] > 0:
-                            part3 = 0.0
-                            n3 = _prepare(
-                                3, factor, powers, means, points, span, edges, rule, rule_weights, nodes, weights
-                            )
-                            for l in range(n3):
-                                z = means[3, 3] + factor[3, 3] * nodes[3, l]
-                                value = lookup(z, table)
-                                part3 += weights[3, l] * raised(value, powers[3])
-                        part2 += weights[2, k] * s2 * part3
-                part1 += weights[1, j] * s1 * part2
-        total += weights[0, i] * s0 * part1
-    return total
+def _panel_sum(factor, powers, rule, rule_weights, span, points, edges, nodes, weights, means, table, result):
+    last = 0
+    for i in range(1, 4):
+        if powers[i] > 0:
+            last = i
+    position = np.zeros(4, dtype=np.int64)
+    sizes = np.zeros(4, dtype=np.int64)
+    partial = np.zeros(4)
+    outer = np.ones(4)
+    level = 0
+    sizes[0] = _prepare(0, factor, powers, means, points, span, edges, rule, rule_weights, nodes, weights)
+    # A depth-first walk through the nested axes: `partial` sums an axis, `outer` is the weight of its current node.
+    while level >= 0:
+        if position[level] == sizes[level]:
+            if level == 0:
+                break
+            level -= 1
+            partial[level] += outer[level] * partial[level + 1]
+            position[level] += 1
+            continue
+        if level == last:
+            total = 0.0
+            for k in range(sizes[level]):
+                z = means[level, level] + factor[level, level] * nodes[level, k]
+                total += weights[level, k] * raised(lookup(z, table), powers[level])
+            partial[level] = total
+            result[1] += sizes[level]
+            position[level] = sizes[level]
+            continue
+        x = nodes[level, position[level]]
+        _advance(level, factor, means, x)
+        value = lookup(means[level + 1, level], table)
+        outer[level] = weights[level, position[level]] * raised(value, powers[level])
+        level += 1
+        sizes[level] = _prepare(level, factor, powers, means, points, span, edges, rule, rule_weights, nodes, weights)
+        position[level] = 0
+        partial[level] = 0.0
+    result[0] = partial[0]
