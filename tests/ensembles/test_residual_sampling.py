@@ -77,7 +77,7 @@ def test_same_seed_same_networks_and_two_seeds_two() -> None:
 
 def test_what_does_not_fit_is_refused_in_one_sentence() -> None:
     network = MLP([3, 4, 4], "tanh", weight_variance=1.0, skip=0.5)
-    with pytest.raises(SettingError, match="takes .N, 3."):
+    with pytest.raises(SettingError, match=r"takes \(N, 3\)"):
         sample_residual(network, torch.ones(2, 4), networks=2, seed=0)
     with pytest.raises(SettingError, match="networks is 0"):
         sample_residual(network, TWO, networks=0, seed=0)

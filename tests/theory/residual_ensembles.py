@@ -64,7 +64,8 @@ def _drawn(network, inputs, *, networks, generator):
         noise = torch.randn(networks, width, len(inputs), generator=generator, dtype=torch.float64)
         same = z is not None and z.shape[1] == width
         controls.append(_controls(noise, z if same else None))
-        fresh = noise @ torch.linalg.cholesky(covariance).mT
+        # A layer of dead units has no covariance at all: a variance of 1e-13 lets it pass.
+        fresh = noise @ torch.linalg.cholesky(covariance + 1e-13 * torch.eye(len(inputs), dtype=torch.float64)).mT
         z = fresh + network.skip * z if same else fresh
     products, count = z[:, :, a] * z[:, :, b], network.widths[-1]
     total = products.sum(1)
