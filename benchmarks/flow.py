@@ -9,6 +9,7 @@ import argparse
 import resource
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -55,8 +56,8 @@ def table(activation: str, *, counts: Sequence[int], depths: Sequence[int]) -> N
         inputs = torch.randn(count, 10, generator=generator, dtype=torch.float64)
         for depth in depths:
             tuned = network(activation, depth)
-            plain = seconds(lambda: flow(tuned, inputs, order=0))
-            whole = seconds(lambda: flow(tuned, inputs))
+            plain = seconds(partial(flow, tuned, inputs, order=0))
+            whole = seconds(partial(flow, tuned, inputs))
             slow = naive(tuned, inputs)
             print(
                 f"{count:6d} {depth:4d} {plain:9.3f} {whole:9.3f} {slow:10.2f} {slow / whole:7.1f} {megabytes():10.0f}",
