@@ -304,6 +304,12 @@ def test_errors_grow_where_a_chaotic_network_amplifies_them() -> None:
     assert float(errors[-1]) > 3 * float(errors[1])
 
 
+def test_an_activation_that_jumps_tears_equal_inputs_apart() -> None:
+    found = flow(MLP([4, 30, 30, 1], "sign", weight_variance=1.0, bias_variance=0.1), INPUTS[:2])
+    assert bool(found.chi_perpendicular.isinf().all())
+    assert found.chi_parallel.flatten().tolist() == pytest.approx([0.0] * 6, abs=1e-12)  # <s^2> = 1 at any kernel
+
+
 def test_the_same_seed_gives_the_same_flow_and_another_seed_another() -> None:
     tuned = MLP([4, 30, 1], "tanh", weight_variance=1.5)
     one, same, other = (flow(tuned, INPUTS[:2], weight_law="uniform", seed=seed).kernel for seed in (3, 3, 4))
