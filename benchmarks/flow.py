@@ -1,4 +1,4 @@
-"""What does the flow of a network cost, in time and memory, against the number of inputs and layers?
+"""Time and memory of the flow of a network, against the number of inputs and layers.
 
 Order 1 is compared with the naive route: one feature average for every entry of the vertex's symmetric half, N (N + 1) / 2
 pairs squared, instead of one for every multiset of four inputs. Its time is that of a sample of entries, scaled up.

@@ -6,12 +6,14 @@ in the sense of distributions (`pair_derivatives`). On the diagonal T11 + T20 = 
 one; there T40, T31 and T22 hold a sixteenth of the latter each, so that one formula serves all pairs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from rgflow.errors import SettingError
+from rgflow.numerics.closed_derivatives import ClosedDerivatives, closed_derivatives
+from rgflow.numerics.derivative_series import ORDERS, DerivativeSeries, derivative_series
 from rgflow.numerics.feature_covariance import checked_kernel
 from rgflow.numerics.gaussian import PROMISED, Moments, moments
 from rgflow.numerics.pair_derivatives import PairDerivatives, pair_derivatives
@@ -148,16 +150,17 @@ class KernelCurvature:
         return CurvatureShift(value, error)
 
 
-def kernel_response(activation: Activation, kernel: Tensor) -> KernelResponse:
+def kernel_response(activation: Activation, kernel: Tensor, *, tolerance: float = 1e-11) -> KernelResponse:
     """Return the first derivatives of <s_a s_b> with respect to the kernel, jumps of s' and steps of s included.
 
     Shapes: kernel (N, N), symmetric positive semi-definite.
-    Errors: those reported, about 1e-12 relative to <|s'_a s'_b|>.
+    `tolerance`, relative, is what a series over all pairs may leave out; closer pairs are integrated one by one.
+    Errors: those reported, about 1e-12 relative to <|s'_a s'_b|> by integration and closed forms.
     Raises: SettingError if the kernel is no covariance.
     """
     matrix = checked_kernel(kernel)
     found = _Diagonal.of(activation, matrix.diagonal())
-    off = _off_diagonal(activation, matrix)
+    off = _off_diagonal(activation, matrix, tolerance)
     return KernelResponse(
         _filled(found.slope, off.t11, off.t11),
         _filled(found.bend, off.t20, off.t02),
@@ -165,16 +168,16 @@ def kernel_response(activation: Activation, kernel: Tensor) -> KernelResponse:
     )
 
 
-def kernel_curvature(activation: Activation, kernel: Tensor) -> KernelCurvature:
+def kernel_curvature(activation: Activation, kernel: Tensor, *, tolerance: float = 1e-11) -> KernelCurvature:
     """Return the second derivatives of <s_a s_b> with respect to the kernel, as averages of products of derivatives.
 
     Shapes: kernel (N, N), symmetric positive semi-definite.
-    Errors: those reported; nearly coincident inputs are finite.
+    `tolerance` as in `kernel_response`. Errors: those reported; nearly coincident inputs are finite.
     Raises: SettingError if the kernel is no covariance.
     """
     matrix = checked_kernel(kernel)
     found = _Diagonal.of(activation, matrix.diagonal())
-    off = _off_diagonal(activation, matrix)
+    off = _off_diagonal(activation, matrix, tolerance)
     share, error = found.fourth / 16.0, found.fourth_error / 16.0
     errors = torch.stack(
         [
@@ -260,9 +263,41 @@ def _product_at_rest(activation: Activation, still: Tensor) -> Tensor:
     return activation.second_derivative(still) * activation.function(still)
 
 
-def _off_diagonal(activation: Activation, kernel: Tensor) -> PairDerivatives:
+def _off_diagonal(activation: Activation, kernel: Tensor, tolerance: float) -> PairDerivatives:
+    """Closed forms, else Mehler's series where it leaves less than `tolerance`, and the two-dimensional rule for the rest."""
     a, b = torch.triu_indices(len(kernel), len(kernel), offset=1)
-    return pair_derivatives(activation, kernel[a, a], kernel[a, b], w=kernel[b, b])
+    x, y, w = kernel[a, a], kernel[a, b], kernel[b, b]
+    closed = closed_derivatives(activation, x, y, w=w)
+    if closed is not None:
+        return _with_errors(closed)
+    if len(kernel) < _SERIES_FROM or float(kernel.diagonal().min()) <= 0.0:
+        return pair_derivatives(activation, x, y, w=w)
+    series = derivative_series(activation, kernel)
+    found = _of_series(series)
+    (missed,) = (~(series.errors <= tolerance * series.sizes)).any(0).nonzero(as_tuple=True)
+    if len(missed):
+        exact = pair_derivatives(activation, x[missed], y[missed], w=w[missed])
+        for field in fields(PairDerivatives):
+            getattr(found, field.name)[missed] = getattr(exact, field.name)
+    return found
+
+
+def _with_errors(closed: ClosedDerivatives) -> PairDerivatives:
+    """Closed forms with the rounding of a dozen operations as their errors."""
+    parts = {field.name: getattr(closed, field.name) for field in fields(closed)}
+    errors = {f"{name}_error": _ROUNDING * parts[name].abs() for name in _SECOND}
+    first = _ROUNDING * torch.stack([parts[name].abs() for name in ("t11", "t20", "t02")]).amax(0)
+    return PairDerivatives(**parts, **errors, first_error=first)
+
+
+def _of_series(series: DerivativeSeries) -> PairDerivatives:
+    """The series as averages whose contacts are summed with the rest, (8, P) in the order of `ORDERS`."""
+    names = [f"t{p}{q}" for p, q in ORDERS]
+    errors = dict(zip(names, series.errors + _ROUNDING * series.sizes, strict=True))
+    first = torch.stack([errors[name] for name in ("t11", "t20", "t02")]).amax(0)
+    seconds = {f"{name}_error": errors[name] for name in _SECOND}
+    values = dict(zip(names, series.values, strict=True))
+    return PairDerivatives(**values, **seconds, contact=torch.zeros_like(first), first_error=first)
 
 
 def _filled(diagonal: Tensor, upper: Tensor, lower: Tensor) -> Tensor:

@@ -142,13 +142,16 @@ def _kernel_part(setup: FlowSetup, single: SingleFlow, kernels: KernelFlow, *, o
     below = torch.tensor(network.widths[:-1], dtype=torch.float64).unsqueeze(1)
     variance, kernel = single.vertex, single.kernel
     relative = torch.where(variance == 0, 0.0, variance / (below * kernel**2))
+    apart = single.chi_perpendicular
+    if any(step != 0.0 for step in network.activation.steps):  # a jump tears equal inputs apart at any distance
+        apart = torch.where(kernel > 0, torch.inf, apart)
     return Flow(
         network=network,
         order=order,
         kernel=kernels.kernel[:, at][:, :, at],
         pairs=pair_space(len(at)).pairs,
         chi_parallel=single.chi_parallel[:, at],
-        chi_perpendicular=single.chi_perpendicular[:, at],
+        chi_perpendicular=apart[:, at],
         control=relative.amax(1),
         kernel_error=kernels.error,
         weight_laws=tuple(law.name for law in setup.weight_laws),

@@ -96,8 +96,8 @@ def entropy(flow: Flow, *, layer: int, neurons: int, row: int = 0) -> NeuronEntr
     >>> from rgflow import MLP
     >>> from rgflow.theory import flow
     >>> found = entropy(flow(MLP((2, 50, 10), "relu", weight_variance=2.0), [[1.0, 1.0]]), layer=2, neurons=1)
-    >>> round(found.gaussian - found.entropy.value, 6)  # 0.1**2 * 3 / 16 - 0.1**3 * 27 / 48
-    0.001312
+    >>> round(found.gaussian - found.entropy.value, 7)  # 0.1**2 * 3 / 16 - 0.1**3 * 27 / 48
+    0.0013125
     """
     mean, eps = _scale(flow, layer=layer, neurons=neurons, row=row)
     second, third = _terms(neurons, eps)
