@@ -4,7 +4,9 @@ import copy
 import io
 import json
 import warnings
+from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,13 @@ import rgflow
 from rgflow.compile import assembly, measured_error, polynomial, product_counts, scale_curve, shallow_width_bound
 from rgflow.compile.accuracy import chosen_units, output_errors
 from rgflow.compile.assembly import assembled, block_of
-from rgflow.compile.kit import SCALES, scale_and_bias, taylor_kit
+from rgflow.compile.kit import SCALES, exact_kit, scale_and_bias, taylor_kit
 from rgflow.compile.layered import equal_group_neurons, fewest_neurons
+from rgflow.compile.layout import product_of
 from rgflow.compile.measuring import reference_values, sampled_inputs
 from rgflow.compile.parsing import parse
-from rgflow.compile.sharing import shared_plan
+from rgflow.compile.plan import monomials_of
+from rgflow.compile.sharing import paired_plan, shared_plan, shared_plans
 from rgflow.compile.smooth import NAMES, activation_module, smooth
 from rgflow.compile.tents import tent_bound
 from rgflow.compile.unit import product_unit
@@ -249,6 +253,79 @@ def test_a_network_has_linear_and_activation_layers_only_and_its_weights_travel(
     torch.save(network.module, buffer)
     buffer.seek(0)
     assert torch.equal(torch.load(buffer, weights_only=False)(points), network(points))
+
+
+def classical_pairing(polynomials) -> int:
+    """Count the products of the textbook greedy pairing, written as plainly as possible: an oracle of the sharing."""
+    monomials = {m for p in polynomials for m, _ in monomials_of(p)}
+    state, made = [Counter({((v, 1),): k for v, k in m}) for m in monomials], set()
+    while True:
+        counts = Counter()
+        for factors in state:
+            for a, b in combinations(sorted(factors), 2):
+                counts[a, b] += min(factors[a], factors[b])
+            for a in factors:
+                if factors[a] > 1:
+                    counts[a, a] += factors[a] // 2
+        if not counts:
+            return len(made)
+        a, b = min(pair for pair, count in counts.items() if count == max(counts.values()))
+        item = product_of((a, b))
+        made.add(item)
+        for factors in state:
+            while factors[a] > 1 if a == b else factors[a] > 0 and factors[b] > 0:
+                factors.subtract([a, b])
+                factors[item] += 1
+            for gone in [factor for factor, count in factors.items() if count == 0]:
+                del factors[gone]
+
+
+def test_sharing_needs_no_more_products_than_the_greedy_pairing():
+    generator, fewer = np.random.default_rng(0), 0
+    for _ in range(80):
+        count = int(generator.integers(2, 9))
+        names = tuple(f"x{i}" for i in range(count))
+        polynomials = [
+            SparsePolynomial(
+                names,
+                [
+                    np.bincount(generator.integers(0, count, generator.integers(1, 7)), minlength=count)
+                    for _ in range(9)
+                ],
+                generator.normal(size=9),
+            )
+            for _ in range(int(generator.integers(1, 4)))
+        ]
+        plans = shared_plans(polynomials, (1.0,) * count)
+        ours, greedy = min(plan.products for plan in plans), classical_pairing(polynomials)
+        assert ours <= greedy
+        fewer += ours < greedy
+    assert fewer > 20
+
+
+def test_plans_of_every_schedule_compute_the_same():
+    generator = np.random.default_rng(2)
+    for _ in range(12):
+        powers = np.array(
+            [np.bincount(generator.integers(0, 4, generator.integers(1, 8)), minlength=4) for _ in range(6)]
+        )
+        p = SparsePolynomial(("a", "b", "c", "d"), powers, generator.normal(size=6))
+        points = torch.from_numpy(generator.uniform(-1, 1, (50, 4)))
+        kit = exact_kit(torch.float64)
+        schedules = (
+            shared_plan([p], (1.0,) * 4, late=False),
+            shared_plan([p], (1.0,) * 4, late=True),
+            paired_plan([p], (1.0,) * 4),
+        )
+        for plan in schedules:
+            units = chosen_units(plan, kit, thrifty=True)
+            blocks = [
+                [block_of(g, u) for g, u in zip(level.gates, us, strict=True)]
+                for level, us in zip(plan.levels, units, strict=True)
+            ]
+            module = assembled(blocks, plan.outputs, bounds=(1.0,) * 4, activation="squared_relu", dtype=torch.float64)
+            error = float((module(points)[:, 0] - p(points)).detach().abs().max())
+            assert error <= float(output_errors(plan, units, torch.float64)[0])
 
 
 def test_compiling_draws_no_random_numbers():

@@ -21,7 +21,7 @@ from rgflow.compile.network import CompiledNetwork, Sharing
 from rgflow.compile.parsing import kind_of, parse
 from rgflow.compile.plan import Plan
 from rgflow.compile.request import Request, checked_request
-from rgflow.compile.sharing import shared_plan
+from rgflow.compile.sharing import shared_plans
 from rgflow.compile.tents import tent_candidates
 from rgflow.compile.two_valued import two_valued_candidate
 from rgflow.errors import SettingError
@@ -119,8 +119,8 @@ def _kits(request: Request) -> Iterator[Kit]:
 
 
 def _trees(request: Request) -> list[Plan]:
-    """Return the product trees, products as early and as late as possible, that fit into the layers allowed."""
-    plans = [shared_plan(request.polynomials, request.domain, late=late) for late in (False, True)]
+    """Return the product trees that fit into the layers allowed."""
+    plans = shared_plans(request.polynomials, request.domain)
     return [plan for plan in plans if request.layers is None or len(plan.levels) <= request.layers]
 
 

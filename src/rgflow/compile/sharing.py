@@ -3,7 +3,8 @@
 In each of ceil(log2 degree) rounds the pair of factors that most monomials can use is multiplied once for all of them,
 then the next, until no monomial needs another pair in this round. Before the last round every monomial has at most two
 factors; those with a common factor become one product of it with a sum. Both schedules are tried, products as early and
-as late as possible, and the one with fewer neurons is kept.
+as late as possible. Where neither beats one product a monomial, pairs are also chosen without regard to depth (the classical
+greedy pairing). The plan with the fewest neurons is kept.
 """
 
 import heapq
@@ -14,7 +15,7 @@ from rgflow.compile.layout import Group, Layout, product_of
 from rgflow.compile.plan import Monomial, Plan, monomials_of
 from rgflow.numerics.sparse_polynomial import SparsePolynomial
 
-__all__ = ["shared_plan"]
+__all__ = ["paired_plan", "shared_plan", "shared_plans"]
 
 _Pair = tuple[Monomial, Monomial]
 
@@ -31,6 +32,67 @@ def shared_plan(polynomials: Sequence[SparsePolynomial], bounds: Sequence[float]
     groups = _last_products(targets, {m: pair for m, pair in factors.items() if len(pair) == 2})
     levels = (*map(tuple, made), ()) if rounds else ()
     return Layout(polynomials, tuple(map(float, bounds)), levels, groups).plan()
+
+
+def shared_plans(polynomials: Sequence[SparsePolynomial], bounds: Sequence[float]) -> list[Plan]:
+    """Return the plans worth comparing; no pairing has fewer products than there are monomials beyond the linear."""
+    plans = [shared_plan(polynomials, bounds, late=late) for late in (False, True)]
+    monomials = {m for p in polynomials for m, _ in monomials_of(p) if _degree(m) > 1}
+    if min(plan.products for plan in plans) > len(monomials):
+        plans.append(paired_plan(polynomials, bounds))
+    return plans
+
+
+def paired_plan(polynomials: Sequence[SparsePolynomial], bounds: Sequence[float]) -> Plan:
+    """Return the plan of the classical greedy pairing: the most frequent pair of factors first, whatever the depth."""
+    wanted = sorted({m for p in polynomials for m, _ in monomials_of(p) if _degree(m) > 1})
+    state = [Counter({((v, 1),): power for v, power in monomial}) for monomial in wanted]
+    depth: dict[Monomial, int] = defaultdict(int)
+    levels: dict[int, list[_Pair]] = defaultdict(list)
+    for pair in _greedy_pairs(state):
+        item = product_of(pair)
+        if not depth[item]:
+            depth[item] = 1 + max(depth[factor] for factor in pair)
+            levels[depth[item]].append(pair)
+    made = tuple(tuple(levels[number]) for number in sorted(levels))
+    return Layout(polynomials, tuple(map(float, bounds)), made, ()).plan()
+
+
+def _greedy_pairs(state: list[Counter]) -> list[_Pair]:
+    """Return pairs in the order in which they are multiplied, until every monomial is one item."""
+    users: dict[_Pair, set[int]] = defaultdict(set)
+    for number, factors in enumerate(state):
+        for pair in _pairs(factors):
+            users[pair].add(number)
+    queue = [(-_count(pair, users[pair], state), pair) for pair in users]
+    heapq.heapify(queue)
+    made = []
+    while queue:
+        count, pair = heapq.heappop(queue)
+        now = _count(pair, users[pair], state)
+        if now < -count:
+            if now:
+                heapq.heappush(queue, (-now, pair))
+            continue
+        made.append(pair)
+        item, fresh = product_of(pair), set()
+        for number in users.pop(pair):
+            _replace(pair, state[number])
+            if state[number][item]:
+                fresh |= {p for p in _pairs(state[number]) if item in p}
+                for touched in fresh:
+                    users[touched].add(number)
+        for touched in fresh:
+            heapq.heappush(queue, (-_count(touched, users[touched], state), touched))
+    return made
+
+
+def _count(pair: _Pair, numbers: set[int], state: list[Counter]) -> int:
+    """Return how often a pair can be formed in all monomials."""
+    first, second = pair
+    if first == second:
+        return sum(state[number][first] // 2 for number in numbers)
+    return sum(min(state[number][first], state[number][second]) for number in numbers)
 
 
 def _degree(monomial: Monomial) -> int:
@@ -75,14 +137,24 @@ def _usable(pair: _Pair, factors: Counter) -> bool:
 
 def _use(pair: _Pair, free: Counter, factors: Counter, *, room: int) -> None:
     """Replace the pair by its product in one monomial, as often as it occurs and is needed."""
-    first, second = pair
     while _usable(pair, free) and sum(factors.values()) > room:
         for factor in pair:
             free[factor] -= 1
-            factors[factor] -= 1
-            if not factors[factor]:
-                del factors[factor]
-        factors[product_of((first, second))] += 1
+        _replace_once(pair, factors)
+
+
+def _replace(pair: _Pair, factors: Counter) -> None:
+    """Replace the pair by its product in one monomial, as often as it occurs."""
+    while _usable(pair, factors):
+        _replace_once(pair, factors)
+
+
+def _replace_once(pair: _Pair, factors: Counter) -> None:
+    for factor in pair:
+        factors[factor] -= 1
+        if not factors[factor]:
+            del factors[factor]
+    factors[product_of(pair)] += 1
 
 
 def _last_products(targets: Sequence[dict[Monomial, float]], open_: dict[Monomial, _Pair]) -> tuple[Group, ...]:

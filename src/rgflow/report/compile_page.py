@@ -5,11 +5,12 @@ Built like the page of `check`: everything inside the file, a policy that forbid
 
 import os
 from collections import defaultdict
+from dataclasses import dataclass
 from html import escape
 
 import plotly.graph_objects as go
 
-from rgflow.report.compile_report import CompileReport
+from rgflow.report.compile_report import CompileReport, Neuron
 from rgflow.report.compile_text import compile_lines
 from rgflow.report.files import check_writable, write_complete
 from rgflow.report.log_axis import log_axis
@@ -106,22 +107,27 @@ def _count_plot(report: CompileReport) -> Plot:
     return Plot("counts", "Neurons, deep against shallow", caption, legend, figure)
 
 
-def _blocks(report: CompileReport) -> list[dict[str, object]]:
-    """Return the groups of neurons that form one value each, with their places, layer after layer."""
-    groups: dict[tuple[int, tuple[int, ...]], list] = defaultdict(list)
+@dataclass(frozen=True)
+class _Block:
+    """Neurons that form one value: their layer, the value, the first and last of them (from 1), what they read and give."""
+
+    layer: int
+    label: str
+    kind: str
+    first: int
+    last: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def _blocks(report: CompileReport) -> list[_Block]:
+    """Return the groups of neurons that form one value each, layer after layer."""
+    groups: dict[tuple[int, tuple[int, ...]], list[Neuron]] = defaultdict(list)
     for neuron in report.wiring:
         groups[neuron.layer, neuron.outputs].append(neuron)
     return [
-        {
-            "layer": layer,
-            "label": found[0].label,
-            "kind": found[0].kind,
-            "first": found[0].neuron + 1,
-            "last": found[-1].neuron + 1,
-            "inputs": found[0].inputs,
-            "outputs": outputs,
-        }
-        for (layer, outputs), found in groups.items()
+        _Block(layer, n[0].label, n[0].kind, n[0].neuron + 1, n[-1].neuron + 1, n[0].inputs, outputs)
+        for (layer, outputs), n in groups.items()
     ]
 
 
@@ -136,17 +142,17 @@ def _wiring_plot(report: CompileReport) -> Plot | None:
     lines_y: list[float | None] = []
     marks: list[tuple[float, float, str, bool]] = [(0.0, heights[0, i], labels[0, i], True) for i in range(len(labels))]
     for layer in range(1, report.layers + 1):
-        row = [block for block in blocks if block["layer"] == layer]
+        row = [block for block in blocks if block.layer == layer]
         for place, block in enumerate(row):
             height = _height(place, len(row))
-            for value in block["outputs"]:  # type: ignore[union-attr]
+            for value in block.outputs:
                 heights[layer, value] = height
-            for value in block["inputs"]:  # type: ignore[union-attr]
+            for value in block.inputs:
                 lines_x += [layer - 1.0, float(layer), None]
                 lines_y += [heights[layer - 1, value], height, None]
-            count = int(block["last"]) - int(block["first"]) + 1  # type: ignore[call-overload]
-            text = f"{block['label']} ({count} neuron{'s' if count > 1 else ''})"
-            marks.append((float(layer), height, text, block["kind"] == "product"))
+            count = block.last - block.first + 1
+            text = f"{block.label} ({count} neuron{'s' if count > 1 else ''})"
+            marks.append((float(layer), height, text, block.kind == "product"))
     wires = go.Scatter(x=lines_x, y=lines_y, mode="lines", line={"color": SOFT, "width": 1}, hoverinfo="skip")
     points = [
         go.Scatter(
