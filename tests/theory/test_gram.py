@@ -18,8 +18,8 @@ from rgflow.numerics import derivative_moment, second_moment
 from rgflow.theory import gram, gram_plan, gram_tile
 from rgflow.theory.gram_check import exact_block
 from rgflow.theory.gram_matrix import forecast_memory, tile_spans
-from rgflow.theory.gram_plan import _law, _unit_vectors
-from rgflow.theory.gram_tile import torch_tile
+from rgflow.theory.gram_planning import _law, _unit_vectors
+from rgflow.theory.gram_tiles import torch_tile
 from tests.tolerances import ROUNDING, z_limit
 
 # What `second_moment` and `derivative_moment` promise, times layers through which their error grows.

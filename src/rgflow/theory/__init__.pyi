@@ -9,10 +9,10 @@ from .chain_forecast import (
 )
 from .gram_matrix import Gram as Gram
 from .gram_matrix import gram as gram
-from .gram_plan import GramPlan as GramPlan
-from .gram_plan import gram_plan as gram_plan
-from .gram_tile import GramTile as GramTile
-from .gram_tile import gram_tile as gram_tile
+from .gram_planning import GramPlan as GramPlan
+from .gram_planning import gram_plan as gram_plan
+from .gram_tiles import GramTile as GramTile
+from .gram_tiles import gram_tile as gram_tile
 from .laws import LayerLaw as LayerLaw
 from .scaling import LearningRates as LearningRates
 from .scaling import learning_rates as learning_rates

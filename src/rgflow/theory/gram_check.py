@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from rgflow.theory.depth_function import DepthLaw, DepthValues, depth_values
-from rgflow.theory.gram_plan import GramError, GramPlan, SeparableProgramme
-from rgflow.theory.gram_tile import gram_tile
+from rgflow.theory.gram_planning import GramError, GramPlan, SeparableProgramme
+from rgflow.theory.gram_tiles import gram_tile
 from rgflow.theory.tile_formulas import angle_of, form_values, half_cosine, place_of
 
 __all__ = ["exact_block", "observed_error"]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rgflow.theory.depth_function import DepthLaw
-from rgflow.theory.gram_plan import GramPlan, SeparableProgramme
+from rgflow.theory.gram_planning import GramPlan, SeparableProgramme
 from rgflow.theory.layer_programme import LayerProgramme
 from rgflow.theory.separable_form import SeparableForm
 from rgflow.theory.tile_formulas import GramTile, angle_tile, arc_tile, half_cosine, separable_tile
