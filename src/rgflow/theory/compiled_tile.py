@@ -61,9 +61,8 @@ def _layered(plan: GramPlan, programme: LayerProgramme, cosine: Tensor, rows: sl
     kind = _type(plan.dtype)
     steps = programme.steps.numpy().astype(kind)
     row, column = programme.row.part(rows), programme.column.part(columns)
-    numbers = [
-        part.to(plan.dtype).contiguous().numpy() for part in (row.factors, row.ends, column.factors, column.ends)
-    ]
+    of_row, row_ends = _numbers(row, plan.dtype)
+    of_column, column_ends = _numbers(column, plan.dtype)
     kernel, tangent = torch.empty_like(cosine), torch.empty_like(cosine)
     constants = _constants(plan.dtype, programme.start, programme.largest)
     if programme.family == "scale-invariant":
