@@ -114,7 +114,7 @@ def test_coincident_and_opposite_inputs_hold_the_stated_error(name, bias, dtype)
     found = gram(net, x, dtype=dtype)
     law = _law(net, bias_rate=1.0, weight_rate=1.0)
     unit, deviation = _unit_vectors(law, x)
-    true = exact_block(law, unit, unit, deviation, deviation)
+    true = exact_block(law, unit, unit, row_deviation=deviation, column_deviation=deviation)
     values = found.plan.row_values
     assert relative(found.kernel, true.kernel, diagonal=values.kernel_diagonal) <= found.error.kernel
     assert relative(found.tangent, true.tangent, diagonal=values.tangent_diagonal) <= found.error.tangent
