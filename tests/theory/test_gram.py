@@ -18,8 +18,8 @@ from rgflow.numerics import derivative_moment, second_moment
 from rgflow.theory import gram, gram_plan, gram_tile
 from rgflow.theory.gram_check import exact_block
 from rgflow.theory.gram_matrix import forecast_memory, tile_spans
-from rgflow.theory.gram_plan import _law, _unit_vectors
-from rgflow.theory.gram_tile import torch_tile
+from rgflow.theory.gram_planning import _law, _unit_vectors
+from rgflow.theory.gram_tiles import torch_tile
 from tests.tolerances import ROUNDING, z_limit
 
 # What `second_moment` and `derivative_moment` promise, times layers through which their error grows.
@@ -114,7 +114,7 @@ def test_coincident_and_opposite_inputs_hold_the_stated_error(name, bias, dtype)
     found = gram(net, x, dtype=dtype)
     law = _law(net, bias_rate=1.0, weight_rate=1.0)
     unit, deviation = _unit_vectors(law, x)
-    true = exact_block(law, unit, unit, deviation, deviation)
+    true = exact_block(law, unit, unit, row_deviation=deviation, column_deviation=deviation)
     values = found.plan.row_values
     assert relative(found.kernel, true.kernel, diagonal=values.kernel_diagonal) <= found.error.kernel
     assert relative(found.tangent, true.tangent, diagonal=values.tangent_diagonal) <= found.error.tangent

@@ -19,10 +19,10 @@ from .functionals import batch_signal as batch_signal
 from .functionals import batch_spread as batch_spread
 from .gram_matrix import Gram as Gram
 from .gram_matrix import gram as gram
-from .gram_plan import GramPlan as GramPlan
-from .gram_plan import gram_plan as gram_plan
-from .gram_tile import GramTile as GramTile
-from .gram_tile import gram_tile as gram_tile
+from .gram_planning import GramPlan as GramPlan
+from .gram_planning import gram_plan as gram_plan
+from .gram_tiles import GramTile as GramTile
+from .gram_tiles import gram_tile as gram_tile
 from .kernel_estimates import KernelEstimate as KernelEstimate
 from .kernel_estimates import kernel_estimate as kernel_estimate
 from .laws import LayerLaw as LayerLaw

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from rgflow.theory.depth_function import DepthLaw, DepthValues, depth_values
-from rgflow.theory.gram_plan import GramError, GramPlan, SeparableProgramme
-from rgflow.theory.gram_tile import gram_tile
+from rgflow.theory.gram_planning import GramError, GramPlan, SeparableProgramme
+from rgflow.theory.gram_tiles import gram_tile
 from rgflow.theory.tile_formulas import angle_of, form_values, half_cosine, place_of
 
 __all__ = ["exact_block", "observed_error"]
@@ -24,7 +24,7 @@ _SAFETY = 4.0
 _AVERAGES = 1e-12
 
 
-def observed_error(plan: GramPlan, law: DepthLaw, rows: Tensor, columns: Tensor) -> GramError:
+def observed_error(plan: GramPlan, law: DepthLaw, *, rows: Tensor, columns: Tensor) -> GramError:
     """Return four times the largest deviation among sampled entries, at least the rounding of the dtype in every layer.
 
     Shapes: `rows`, `columns` the unit vectors in float64, before they were rounded to the working dtype.
@@ -44,7 +44,7 @@ def observed_error(plan: GramPlan, law: DepthLaw, rows: Tensor, columns: Tensor)
 
 
 def exact_block(
-    law: DepthLaw, rows: Tensor, columns: Tensor, row_deviation: Tensor, column_deviation: Tensor
+    law: DepthLaw, rows: Tensor, columns: Tensor, *, row_deviation: Tensor, column_deviation: Tensor
 ) -> DepthValues:
     """Return kernel and tangent kernel, (rows, columns) each, pair by pair through every layer's own averages."""
     cosine = (rows @ columns.T).clamp(-1.0, 1.0)
@@ -66,7 +66,10 @@ def _on_blocks(plan: GramPlan, law: DepthLaw, rows: Tensor, columns: Tensor) -> 
         present = torch.outer(own[0], own[1]) > 0
         if not present.any():
             continue
-        tile, true = gram_tile(plan, first, second), exact_block(law, rows[first], columns[second], *own)
+        tile, true = (
+            gram_tile(plan, first, second),
+            exact_block(law, rows[first], columns[second], row_deviation=own[0], column_deviation=own[1]),
+        )
         worst = []
         for name in ("kernel", "tangent"):
             scale = _scale(plan, name, first).unsqueeze(1) * _scale(plan, name, second, columns=True)
@@ -97,6 +100,6 @@ def _at_all_angles(plan: GramPlan, law: DepthLaw, programme: SeparableProgramme)
     for name in ("kernel", "tangent"):
         form = getattr(programme, name)
         scale = _scale(plan, name, a) * _scale(plan, name, b, columns=True)
-        off = None if form is None else (form_values(form, v, segment, a, b) - getattr(true, name)) / scale
+        off = None if form is None else (form_values(form, v, segment=segment, a=a, b=b) - getattr(true, name)) / scale
         worst.append(None if off is None else float(off.abs().max()))
     return GramError(*worst)

@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["angle_layers", "arc_layers", "places", "separable"]
+# For `compiled_tile` alone: compiled functions take no keyword-only arguments.
+__all__: list[str] = []
 
 _OPTIONS = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy", "cache": True}
 

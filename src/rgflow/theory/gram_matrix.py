@@ -13,8 +13,8 @@ from torch import Tensor
 
 from rgflow.errors import SettingError
 from rgflow.records import MLP
-from rgflow.theory.gram_plan import GramError, GramPlan, gram_plan
-from rgflow.theory.gram_tile import gram_tile
+from rgflow.theory.gram_planning import GramError, GramPlan, gram_plan
+from rgflow.theory.gram_tiles import gram_tile
 
 __all__ = ["Gram", "Spans", "forecast_memory", "gram", "tile_spans"]
 

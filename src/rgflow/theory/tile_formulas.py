@@ -85,7 +85,7 @@ def _form(form: SeparableForm, v: Tensor, segment: Tensor | None) -> Tensor:
     return result
 
 
-def form_values(form: SeparableForm, v: Tensor, segment: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+def form_values(form: SeparableForm, v: Tensor, *, segment: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
     """Return the form at chosen pairs (a, b), (P,), at places v on the angle; float64."""
     where = torch.zeros_like(a) if segment is None else segment
     powers = torch.einsum("np,npjk->njk", form.row[a], form.core[where])
@@ -96,7 +96,7 @@ def form_values(form: SeparableForm, v: Tensor, segment: Tensor | None, a: Tenso
 
 
 def angle_tile(
-    programme: LayerProgramme, half: Tensor, cosine: Tensor, row: InputLayers, column: InputLayers
+    programme: LayerProgramme, half: Tensor, cosine: Tensor, *, row: InputLayers, column: InputLayers
 ) -> GramTile:
     """Return the tile of a scale-invariant network, layer by layer."""
     bias, slope, constant = programme.start
@@ -117,7 +117,7 @@ def angle_tile(
     return GramTile(_outer(row.ends[1], column.ends[1]) * sign, theta)
 
 
-def arc_tile(programme: LayerProgramme, cosine: Tensor, row: InputLayers, column: InputLayers) -> GramTile:
+def arc_tile(programme: LayerProgramme, cosine: Tensor, *, row: InputLayers, column: InputLayers) -> GramTile:
     """Return the tile of an erf or GELU network, layer by layer."""
     bias, slope, constant = programme.start
     y = _outer(row.ends[0], column.ends[0]) * cosine
