@@ -39,7 +39,7 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
 benchmarks: $(STAMP)
-	$(BIN)/python benchmarks/check_speed.py
+	for script in check_speed flow ensembles functional_statistics gram compile hamiltonian_classifier; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:
 	rm -rf .venv out build

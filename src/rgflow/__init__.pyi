@@ -1,5 +1,6 @@
 __version__: str
 
+from . import compile as compile
 from . import ensembles as ensembles
 from . import theory as theory
 from .numerics.activations import Activation as Activation
@@ -18,6 +19,12 @@ from .records import (
 )
 from .records import (
     Finding as Finding,
+)
+from .records import (
+    Flow as Flow,
+)
+from .records import (
+    Hamiltonian as Hamiltonian,
 )
 from .records import (
     LayerReport as LayerReport,
