@@ -30,13 +30,13 @@ contract: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 pages: $(STAMP)
 	$(BIN)/python -m pytest -m page
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 benchmarks: $(STAMP)
 	for script in check_speed flow ensembles functional_statistics gram compile hamiltonian_classifier; do $(BIN)/python benchmarks/$$script.py || exit 1; done

@@ -10,4 +10,5 @@ from hypothesis import settings
 sys.path[:0] = [str(Path(__file__).parent)]
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+# Two processes share two cores; a process alone may use both.
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
