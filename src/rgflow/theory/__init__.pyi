@@ -9,6 +9,7 @@ from .chain_forecast import (
 )
 from .gram_matrix import Gram as Gram
 from .gram_matrix import gram as gram
+from .gram_on_disk import open_gram as open_gram
 from .gram_plan import GramPlan as GramPlan
 from .gram_plan import gram_plan as gram_plan
 from .gram_tile import GramTile as GramTile
@@ -16,5 +17,6 @@ from .gram_tile import gram_tile as gram_tile
 from .laws import LayerLaw as LayerLaw
 from .scaling import LearningRates as LearningRates
 from .scaling import learning_rates as learning_rates
+from .stored_matrix import StoredMatrix as StoredMatrix
 from .universality import Criticality as Criticality
 from .universality import criticality as criticality
