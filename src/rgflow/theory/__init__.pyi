@@ -15,6 +15,11 @@ from .gram_plan import gram_plan as gram_plan
 from .gram_tile import GramTile as GramTile
 from .gram_tile import gram_tile as gram_tile
 from .laws import LayerLaw as LayerLaw
+from .regression_in_memory import KernelRegression as KernelRegression
+from .regression_in_memory import Prediction as Prediction
+from .regression_in_memory import kernel_regression as kernel_regression
+from .regression_on_tiles import IterativeRegression as IterativeRegression
+from .regression_on_tiles import iterative_regression as iterative_regression
 from .scaling import LearningRates as LearningRates
 from .scaling import learning_rates as learning_rates
 from .stored_matrix import StoredMatrix as StoredMatrix

@@ -66,7 +66,7 @@ class GramJob:
         for name, inputs in (("x1", self.x1), ("x2", self.x2)):
             digest.update(f"{name} {None if inputs is None else tuple(inputs.shape)}".encode())
             if inputs is not None:
-                digest.update(inputs.detach().to("cpu", torch.float64).contiguous().numpy())
+                digest.update(memoryview(inputs.detach().to("cpu", torch.float64).contiguous().numpy()))
         return digest.hexdigest()
 
 

@@ -81,6 +81,11 @@ class StoredMatrix:
                 result[columns] += tile.T @ values[rows]
         return result
 
+    def row(self, index: int) -> Tensor:
+        """Return one row in float64, (N2,), one tile in memory at a time."""
+        edges = range(0, self.shape[1], self.side)
+        return torch.cat([self[index, b : min(b + self.side, self.shape[1])].double() for b in edges])
+
     def diagonal(self) -> Tensor:
         """Return the diagonal in float64, (min(N1, N2),)."""
         count = min(self.shape)
