@@ -129,9 +129,9 @@ def test_coincident_inputs_get_a_small_jitter_and_say_what_it_costs() -> None:
     assert made.error.kernel * mean < found.jitter < 100.0 * made.error.kernel * mean
     assert found.residual < 1e-8
     apart = targets.clone()
-    apart[20] += 1.0  # two answers to one question: the best that weights can do is half a unit from both
+    apart[20] += 1.0  # two answers to one question: no weights come nearer to both than half a unit
     torn = kernel_regression(kernel, apart, ridge=0.0, error=made.error.kernel)
-    assert torn.residual > 0.7 / float(torch.linalg.vector_norm(apart))
+    assert torn.residual > 0.5 / float(torch.linalg.vector_norm(apart))
     noisy = kernel_regression(kernel, apart, ridge=1e-3, error=made.error.kernel)
     assert noisy.jitter == 0.0
     assert noisy.residual < 1e-10

@@ -58,8 +58,8 @@ class KernelRegression:
         """Return log det (A + jitter).
 
         Errors: "rounding", N (eps + entry_error) tr H^-1 with H = A scaled to unit diagonal, to first order: Cholesky's
-        backward error, |E_ij| up to N eps sqrt(A_ii A_jj), and that of the entries. Costs N^3 / 3. Source: Higham 2002, "Accuracy and stability of numerical
-        algorithms", theorem 10.3.
+        backward error, |E_ij| up to N eps sqrt(A_ii A_jj), and that of the entries. Costs N^3 / 3.
+        Source: Higham 2002, "Accuracy and stability of numerical algorithms", theorem 10.3.
         """
         size = len(self.factor)
         value = 2.0 * float(self.factor.diagonal().log().sum())

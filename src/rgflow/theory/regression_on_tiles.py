@@ -21,6 +21,7 @@ from rgflow.theory.stored_matrix import StoredMatrix
 
 __all__ = ["IterativeRegression", "IterativeSystem", "iterative_regression"]
 
+_APART = 0.99  # keeps the bound below the spectrum from falling on an eigenvalue
 _COLUMNS = 256  # right-hand sides that share a pass over the store
 
 
@@ -94,14 +95,18 @@ class IterativeRegression:
     ) -> Estimate:
         """Return log det A = log det P + tr log(P^-1/2 A P^-1/2), the trace by Lanczos quadrature on random signs.
 
-        Errors: "statistical", the standard error over `probes` and the last Lanczos step's move, added in quadrature.
-        Raises: SettingError for fewer than two probes, or if A is not positive definite to rounding.
+        K >= L L^T, so that no eigenvalue of P^-1/2 A P^-1/2 lies below ridge / s: that bounds the quadrature's error.
+        Errors: "statistical", the standard error over `probes` and that bound, added in quadrature.
+        Raises: SettingError for fewer than two probes, a ridge of 0, or if A is not positive definite to rounding.
         """
+        if self.system.ridge == 0.0:
+            raise SettingError("ridge is 0, so that nothing bounds log det K from below; give a ridge > 0")
         if probes < 2 or steps < 1:
             raise SettingError(f"probes is {probes} and steps {steps}; give at least 2 probes and 1 step")
         found = log_trace(
             self.system.scaled_product,
             len(self.weights),
+            lowest=_APART * self.system.ridge / self.system.preconditioner.shift,
             probes=probes,
             steps=steps,
             generator=torch.Generator().manual_seed(seed),
