@@ -12,9 +12,9 @@ from torch import Tensor
 from rgflow.errors import DataError, SettingError
 from rgflow.records import MLP
 from rgflow.theory.gram_matrix import gram
-from rgflow.theory.gram_plan import GramError
+from rgflow.theory.gram_planning import GramError
 from rgflow.theory.gram_store import GramStore, create_store
-from rgflow.theory.gram_tile import GramTile
+from rgflow.theory.gram_tiles import GramTile
 from rgflow.theory.regression_in_memory import kernel_regression
 from rgflow.theory.regression_on_tiles import iterative_regression
 from rgflow.theory.stored_matrix import StoredMatrix

@@ -10,10 +10,10 @@ from .chain_forecast import (
 from .gram_matrix import Gram as Gram
 from .gram_matrix import gram as gram
 from .gram_on_disk import open_gram as open_gram
-from .gram_plan import GramPlan as GramPlan
-from .gram_plan import gram_plan as gram_plan
-from .gram_tile import GramTile as GramTile
-from .gram_tile import gram_tile as gram_tile
+from .gram_planning import GramPlan as GramPlan
+from .gram_planning import gram_plan as gram_plan
+from .gram_tiles import GramTile as GramTile
+from .gram_tiles import gram_tile as gram_tile
 from .laws import LayerLaw as LayerLaw
 from .regression_in_memory import KernelRegression as KernelRegression
 from .regression_in_memory import Prediction as Prediction

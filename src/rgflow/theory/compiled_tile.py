@@ -9,8 +9,8 @@ from torch import Tensor
 
 from rgflow.theory import gram_loops
 from rgflow.theory.arc_polynomials import arcsine_powers, arctangent_powers
-from rgflow.theory.gram_plan import GramPlan, SeparableProgramme
-from rgflow.theory.layer_programme import LayerProgramme
+from rgflow.theory.gram_planning import GramPlan, SeparableProgramme
+from rgflow.theory.layer_programme import InputLayers, LayerProgramme
 from rgflow.theory.separable_form import SeparableForm
 from rgflow.theory.tile_formulas import GramTile
 
@@ -31,31 +31,28 @@ def compiled_tile(plan: GramPlan, rows: slice, columns: slice) -> GramTile:
 
 def _separable(plan: GramPlan, programme: SeparableProgramme, cosine: Tensor, rows: slice, columns: slice) -> GramTile:
     kind = _type(plan.dtype)
-    variable = programme.variable
-    stretch = variable.stretch or 0.0
-    named = np.array([0.0 if variable.stretch is None else 2.0, variable.gain, stretch], kind)
-    arcsine = _arcsine(plan.dtype)
-    parts = []
-    for form in (programme.kernel, programme.tangent):
-        if form is None:
-            parts.append(None)
-            continue
-        out = torch.empty_like(cosine)
-        gram_loops.separable(
-            cosine.numpy(),
+    variable, v = programme.variable, cosine.numpy()
+    segment = np.zeros(v.shape if len(programme.edges) > 2 else (len(v), 1), np.int32)
+    if variable.stretch is not None:
+        arcsine, terms = _arcsine(plan.dtype)
+        gram_loops.places(
+            v,
             plan.rows[rows].numpy(),
             plan.columns[columns].numpy(),
             kind(plan.near),
-            named,
+            np.array([variable.gain, variable.stretch], kind),
             np.array(programme.edges, kind),
-            *arcsine,
+            arcsine,
+            terms,
             _constants(plan.dtype, (0.0, 0.0, 0.0), 1.0),
-            form.row[rows].numpy(),
-            form.column[:, columns].to(plan.dtype).numpy(),
-            _padded(form),
-            np.array(form.terms),
-            out.numpy(),
+            segment,
         )
+    parts = []
+    for form in (programme.kernel, programme.tangent):
+        out = None if form is None else torch.empty_like(cosine)
+        if form is not None and out is not None:
+            factors = form.row[rows].numpy(), form.column[:, columns].to(plan.dtype).contiguous().numpy()
+            gram_loops.separable(v, segment, *factors, _padded(form), np.array(form.terms), out.numpy())
         parts.append(out)
     return GramTile(*parts)
 
@@ -64,31 +61,49 @@ def _layered(plan: GramPlan, programme: LayerProgramme, cosine: Tensor, rows: sl
     kind = _type(plan.dtype)
     steps = programme.steps.numpy().astype(kind)
     row, column = programme.row.part(rows), programme.column.part(columns)
-    numbers = [
-        part.to(plan.dtype).contiguous().numpy() for part in (row.factors, row.ends, column.factors, column.ends)
-    ]
+    of_row, row_ends = _numbers(row, plan.dtype)
+    of_column, column_ends = _numbers(column, plan.dtype)
     kernel, tangent = torch.empty_like(cosine), torch.empty_like(cosine)
     constants = _constants(plan.dtype, programme.start, programme.largest)
     if programme.family == "scale-invariant":
+        arcsine, terms = _arcsine(plan.dtype)
         gram_loops.angle_layers(
             cosine.numpy(),
             plan.rows[rows].numpy(),
             plan.columns[columns].numpy(),
             kind(plan.near),
-            *_arcsine(plan.dtype),
+            arcsine,
+            terms,
             constants,
             steps,
-            *numbers,
+            of_row,
+            row_ends,
+            of_column,
+            column_ends,
             kernel.numpy(),
             tangent.numpy(),
         )
     else:
-        gelu = programme.family == "gelu"
-        powers = _arctangent(plan.dtype, programme.largest)
+        powers, terms = _arctangent(plan.dtype, programme.largest)
         gram_loops.arc_layers(
-            cosine.numpy(), gelu, *powers, constants, steps, *numbers, kernel.numpy(), tangent.numpy()
+            cosine.numpy(),
+            programme.family == "gelu",
+            powers,
+            terms,
+            constants,
+            steps,
+            of_row,
+            row_ends,
+            of_column,
+            column_ends,
+            kernel.numpy(),
+            tangent.numpy(),
         )
     return GramTile(kernel, tangent)
+
+
+def _numbers(layers: InputLayers, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray]:
+    return layers.factors.to(dtype).contiguous().numpy(), layers.ends.to(dtype).contiguous().numpy()
 
 
 def _type(dtype: torch.dtype) -> type[np.floating]:

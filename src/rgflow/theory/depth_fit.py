@@ -6,6 +6,7 @@ Tolerances are relative to sqrt(F_aa F_bb). The angle is cut into segments only 
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -83,6 +84,7 @@ def depth_fit(law: DepthLaw, deviation: Tensor, *, precision: Precision) -> Dept
     )
 
 
+@lru_cache(maxsize=64)
 def _homogeneous(law: DepthLaw, precision: Precision) -> DepthFit:
     """Kernel: one function of the angle; tangent: one that scales with the norms (weights) and one that does not."""
     unit = torch.ones(1, dtype=torch.float64)

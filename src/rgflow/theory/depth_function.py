@@ -62,6 +62,7 @@ class _State:
     tangent_diagonal: Tensor
     excess: Tensor
     tangent: Tensor
+    angle: Tensor | None = None
 
 
 def depth_values(law: DepthLaw, deviation: Tensor, angle: Tensor, *, first: Tensor, second: Tensor) -> DepthValues:
@@ -85,11 +86,11 @@ def _first_layer(law: DepthLaw, deviation: Tensor, angle: Tensor, first: Tensor,
     scale, bias = law.weight_variance[0], law.bias_variance[0]
     own = law.bias_rate[0] + law.weight_rate[0] * (variance - bias) / scale
     mixed = law.bias_rate[0] + law.weight_rate[0] * (product - excess - bias) / scale
-    return _State(variance, own, excess, mixed)
+    return _State(variance, own, excess, mixed, angle)
 
 
 def _next_layer(law: DepthLaw, state: _State, layer: int, first: Tensor, second: Tensor) -> _State:
-    found = pair_averages(law.activation, state.variance, state.excess, first=first, second=second)
+    found = pair_averages(law.activation, state.variance, state.excess, first=first, second=second, angle=state.angle)
     scale, bias = law.weight_variance[layer], law.bias_variance[layer]
     root = (scale * found.square).sqrt()
     a, b = root[first], root[second]

@@ -3,10 +3,11 @@
 import torch
 
 from rgflow.theory.gram_matrix import Spans, tile_spans
-from rgflow.theory.gram_plan import GramPlan
-from rgflow.theory.gram_tile import GramTile, gram_tile
+from rgflow.theory.gram_planning import GramPlan
+from rgflow.theory.gram_store import GramStore, TileIndex
+from rgflow.theory.gram_tiles import GramTile, gram_tile
 
-__all__ = ["gram_block"]
+__all__ = ["compute_tile", "gram_block"]
 
 
 def gram_block(plan: GramPlan, rows: slice, columns: slice) -> GramTile:
@@ -28,3 +29,8 @@ def gram_block(plan: GramPlan, rows: slice, columns: slice) -> GramTile:
             if plan.symmetric and rows == columns and a != b:
                 whole[b, a] = part.T
     return GramTile(block[0], block[1])
+
+
+def compute_tile(store: GramStore, plan: GramPlan, tile: TileIndex) -> None:
+    """Compute one tile of a store, write it and record it as finished."""
+    store.write(tile, gram_block(plan, store.rows(tile), store.columns(tile)))

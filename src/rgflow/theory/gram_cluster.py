@@ -9,12 +9,24 @@ from contextlib import contextmanager
 from typing import Any
 
 from rgflow.errors import OutputError, SettingError
-from rgflow.theory.gram_on_disk import compute_tile
-from rgflow.theory.gram_plan import GramPlan
+from rgflow.theory.gram_block import compute_tile
+from rgflow.theory.gram_planning import GramPlan
 from rgflow.theory.gram_store import GramStore, TileIndex
 from rgflow.theory.stored_matrix import needs_cluster_extra
 
-__all__ = ["finish_on_cluster"]
+__all__ = ["check_cluster", "finish_on_cluster"]
+
+
+def check_cluster(cluster: object) -> None:
+    """Raise SettingError unless `cluster` is a client or a text and the library is installed."""
+    try:
+        from dask.distributed import Client
+    except ImportError:
+        raise needs_cluster_extra("cluster=", library="dask.distributed") from None
+    if not isinstance(cluster, str | Client):
+        raise SettingError(
+            f"cluster is {cluster!r}; give a dask.distributed.Client or the address of a scheduler as text"
+        )
 
 
 def finish_on_cluster(
@@ -24,7 +36,7 @@ def finish_on_cluster(
 
     A worker that dies loses the tile it was at; the tile goes to another worker. If so many die that the scheduler gives
     up, the rest is asked for anew, as long as every round finishes tiles.
-    Raises: SettingError if the library or the cluster is missing; OutputError if workers do not see the store or die
+    Raises: SettingError if no scheduler answers or it has no workers; OutputError if workers do not see the store or die
     without finishing anything; what a tile raises.
     """
     with _client(cluster) as client:
@@ -85,17 +97,11 @@ def _lost(future: Any) -> bool:
 
 @contextmanager
 def _client(cluster: object) -> Iterator[Any]:
-    try:
-        from dask.distributed import Client
-    except ImportError:
-        raise needs_cluster_extra("cluster=", library="dask.distributed") from None
-    if isinstance(cluster, Client):
+    from dask.distributed import Client
+
+    if not isinstance(cluster, str):
         yield cluster
         return
-    if not isinstance(cluster, str):
-        raise SettingError(
-            f"cluster is {cluster!r}; give a dask.distributed.Client or the address of a scheduler as text"
-        )
     try:
         client = Client(cluster, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as failure:

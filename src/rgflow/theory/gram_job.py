@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rgflow import __version__
 from rgflow.records import MLP
-from rgflow.theory.gram_plan import GramPlan, gram_plan
+from rgflow.theory.gram_planning import GramPlan, gram_plan
 
 __all__ = ["GramJob"]
 
@@ -66,7 +66,7 @@ class GramJob:
         for name, inputs in (("x1", self.x1), ("x2", self.x2)):
             digest.update(f"{name} {None if inputs is None else tuple(inputs.shape)}".encode())
             if inputs is not None:
-                digest.update(memoryview(inputs.detach().to("cpu", torch.float64).contiguous().numpy()))
+                digest.update(inputs.detach().to("cpu", torch.float64).contiguous().numpy().data)
         return digest.hexdigest()
 
 

@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["angle_layers", "arc_layers", "separable"]
+# For `compiled_tile` alone: compiled functions take no keyword-only arguments.
+__all__: list[str] = []
 
 _OPTIONS = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy", "cache": True}
 
@@ -57,96 +58,101 @@ def _gathered(total, v, powers, segment, count):
 
 @njit(**_OPTIONS)
 def _half(cosine, row, columns, near, half, constants):
-    """Half = (1 - cos t) / 2, from the distance of the unit vectors where the cosine has lost digits."""
+    """Fill half = (1 - |cos t|) / 2, from the distance of the unit vectors where the cosine has lost digits."""
     one_half = constants[1]
     width = cosine.shape[0]
+    low = one_half
     for b in range(width):
-        half[b] = one_half - one_half * cosine[b]
-    low = half[0]
-    high = half[0]
-    for b in range(width):
+        half[b] = one_half - one_half * abs(cosine[b])
         low = min(low, half[b])
-        high = max(high, half[b])
-    if low < near or constants[0] - high < near:
+    if low < near:
         for b in range(width):
             if half[b] < near:
                 total = 0.0
+                sign = 1.0 if cosine[b] >= 0.0 else -1.0
                 for k in range(row.shape[0]):
-                    difference = float(row[k]) - float(columns[b, k])
+                    difference = float(row[k]) - sign * float(columns[b, k])
                     total += difference * difference
                 half[b] = 0.25 * total
-            elif constants[0] - half[b] < near:
-                total = 0.0
-                for k in range(row.shape[0]):
-                    difference = float(row[k]) + float(columns[b, k])
-                    total += difference * difference
-                half[b] = 1.0 - 0.25 * total
 
 
 @njit(**_OPTIONS)
-def _angle(half, angle, scratch, total, arcsine, count, constants):
-    """Angle = 2 asin(sqrt(half)), from the nearer end."""
-    one, one_half, two, four, pi = constants[0], constants[1], constants[2], constants[3], constants[4]
+def _angle(half, sign, angle, scratch, total, arcsine, count, constants):
+    """Fill angle = 2 asin(sqrt(half)) where sign >= 0, else pi less it."""
+    one, two, four, pi = constants[0], constants[2], constants[3], constants[4]
+    zero = one - one
     width = half.shape[0]
     for b in range(width):
-        scratch[b] = four * min(half[b], one - half[b]) - one
+        scratch[b] = four * half[b] - one
     _horner(total, scratch, arcsine, count)
     for b in range(width):
-        h = half[b]
-        near = two * math.sqrt(max(min(h, one - h), one - one)) * total[b]
-        angle[b] = near if h <= one_half else pi - near
+        near = two * math.sqrt(half[b]) * total[b]
+        angle[b] = near if sign[b] >= zero else pi - near
 
 
 @njit(parallel=True, **_OPTIONS)
-def separable(
-    cosine, rows, columns, near, variable, edges, arcsine, arcsine_terms, constants, row, column, core, terms, out
-):
-    """Out = sum_j column[j] sum_k v^k sum_p row[p] core[s, p, j, k]; `variable` = (kind, gain, stretch, scales)."""
+def places(cosine, rows, columns, near, variable, edges, arcsine, arcsine_terms, constants, segment):
+    """Replace cosines by the variable v = gain t / (t + stretch) - 1 of the angle, or by places on segments."""
     height, width = cosine.shape
-    segments = core.shape[0]
-    groups = (height + 15) // 16
-    for group in prange(groups):
+    segments = edges.shape[0] - 1
+    gain, stretch, one = variable[0], variable[1], constants[0]
+    for group in prange((height + 15) // 16):
         work = np.empty((4, width), cosine.dtype)
-        segment = np.zeros(width, np.int64)
-        powers = np.zeros((segments, core.shape[3]), cosine.dtype)
+        half, angle, scratch, total = work[0], work[1], work[2], work[3]
         for a in range(group * 16, min(group * 16 + 16, height)):
-            half, v, scratch, total = work[0], work[1], work[2], work[3]
-            if variable[0] > constants[0]:
-                _half(cosine[a], rows[a], columns, near, half, constants)
-                _angle(half, v, scratch, total, arcsine, arcsine_terms, constants)
-                if segments == 1:
-                    gain, stretch, one = variable[1], variable[2], constants[0]
-                    for b in range(width):
-                        v[b] = gain * v[b] / (v[b] + stretch) - one
-                else:
-                    for b in range(width):
-                        place = 0
-                        for s in range(1, segments):
-                            place += v[b] > edges[s]
-                        segment[b] = place
-                        low, high = edges[place], edges[place + 1]
-                        v[b] = ((v[b] - low) - (high - v[b])) / (high - low)
+            v = cosine[a]
+            _half(v, rows[a], columns, near, half, constants)
+            _angle(half, v, angle, scratch, total, arcsine, arcsine_terms, constants)
+            if segments == 1:
+                for b in range(width):
+                    v[b] = gain * angle[b] / (angle[b] + stretch) - one
             else:
-                v[:] = cosine[a]
-            result = out[a]
-            result[:] = constants[0] - constants[0]
+                for b in range(width):
+                    place = 0
+                    for s in range(1, segments):
+                        place += angle[b] > edges[s]
+                    segment[a, b] = place
+                    low, high = edges[place], edges[place + 1]
+                    v[b] = ((angle[b] - low) - (high - angle[b])) / (high - low)
+
+
+@njit(parallel=True, **_OPTIONS)
+def separable(places_of, segment, row, column, core, terms, out):
+    """Fill out = sum_j column[j] sum_k v^k sum_p row[p] core[s, p, j, k]."""
+    height, width = places_of.shape
+    segments = core.shape[0]
+    for group in prange((height + 15) // 16):
+        total = np.empty(width, places_of.dtype)
+        powers = np.zeros((segments, core.shape[3]), places_of.dtype)
+        for a in range(group * 16, min(group * 16 + 16, height)):
+            v, result = places_of[a], out[a]
+            started = False
             for j in range(column.shape[0]):
                 count = terms[j]
-                if count > 0:
-                    for s in range(segments):
-                        for k in range(count):
-                            value = 0.0
-                            for p in range(row.shape[1]):
-                                value += row[a, p] * core[s, p, j, k]
-                            powers[s, k] = value
-                        powers[s, count:] = 0.0
-                    if segments == 1:
-                        _horner(total, v, powers[0], count)
-                    else:
-                        _gathered(total, v, powers, segment, count)
-                    factor = column[j]
+                if count == 0:
+                    continue
+                for s in range(segments):
+                    for k in range(count):
+                        value = 0.0
+                        for p in range(row.shape[1]):
+                            value += row[a, p] * core[s, p, j, k]
+                        powers[s, k] = value
+                    powers[s, count:] = 0.0
+                if segments == 1:
+                    _horner(total, v, powers[0], count)
+                else:
+                    _gathered(total, v, powers, segment[a], count)
+                factor = column[j]
+                if started:
                     for b in range(width):
                         result[b] += factor[b] * total[b]
+                else:
+                    for b in range(width):
+                        result[b] = factor[b] * total[b]
+                started = True
+            if not started:
+                for b in range(width):
+                    result[b] = 0.0
 
 
 @njit(parallel=True, **_OPTIONS)
@@ -170,35 +176,41 @@ def angle_layers(
     height, width = cosine.shape
     groups = (height + 7) // 8
     one, two, half_pi = constants[0], constants[2], constants[5]
+    zero = one - one
     for group in prange(groups):
-        work = np.empty((4, width), cosine.dtype)
+        work = np.empty((5, width), cosine.dtype)
         for a in range(group * 8, min(group * 8 + 8, height)):
-            half, angle, scratch, total = work[0], work[1], work[2], work[3]
+            half, angle, scratch, total, sign = work[0], work[1], work[2], work[3], work[4]
             theta = tangent[a]
             _half(cosine[a], rows[a], columns, near, half, constants)
             begin, first, bias, slope = row_ends[0, a], column_ends[0], constants[6], constants[7]
             for b in range(width):
-                theta[b] = bias + slope * (begin * first[b] * (one - two * half[b]) - constants[8])
+                size = one - two * half[b]
+                sign[b] = size if cosine[a, b] >= zero else -size
+                theta[b] = bias + slope * (begin * first[b] * sign[b] - constants[8])
             for layer in range(steps.shape[0]):
                 share, scale, even, odd = steps[layer, 0], steps[layer, 1], steps[layer, 2], steps[layer, 3]
                 rate_b, rate_w = steps[layer, 4], steps[layer, 5]
                 root_a, cos_a, c_a, s_a = row[layer, 0, a], row[layer, 1, a], row[layer, 2, a], row[layer, 3, a]
                 root, cos, c, s = column[layer, 0], column[layer, 1], column[layer, 2], column[layer, 3]
-                _angle(half, angle, scratch, total, arcsine, arcsine_terms, constants)
+                _angle(half, sign, angle, scratch, total, arcsine, arcsine_terms, constants)
                 for b in range(width):
-                    h, t = half[b], angle[b]
-                    sine = two * math.sqrt(max(h * (one - h), one - one))
-                    inner = h - share * (sine - t * (one - two * h))
+                    t = angle[b]
+                    sine = two * math.sqrt(half[b] * (one - half[b]))
+                    far = half[b] if sign[b] >= zero else one - half[b]
+                    inner = far - share * (sine - t * sign[b])
                     theta[b] = (
                         rate_b
                         + rate_w * (root_a * root[b]) * (one - two * inner)
                         + scale * (even + odd * (half_pi - t)) * theta[b]
                     )
                     turn = s_a * c[b] - c_a * s[b]
-                    half[b] = turn * turn + cos_a * cos[b] * inner
+                    far = turn * turn + cos_a * cos[b] * inner
+                    sign[b] = one - two * far
+                    half[b] = max(min(far, one - far), zero)
             final, last = row_ends[1, a], column_ends[1]
             for b in range(width):
-                kernel[a, b] = final * last[b] * (one - two * half[b])
+                kernel[a, b] = final * last[b] * sign[b]
 
 
 @njit(parallel=True, **_OPTIONS)

@@ -7,6 +7,7 @@ kernel Theta^(L) of one output. Units: of z^2, and z^2 times the rates.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,11 +15,11 @@ from torch import Tensor
 from rgflow.errors import SettingError
 from rgflow.records import MLP
 from rgflow.theory.gram_job import GramJob
-from rgflow.theory.gram_plan import GramError, GramPlan, gram_plan
-from rgflow.theory.gram_tile import gram_tile
+from rgflow.theory.gram_planning import GramError, GramPlan, gram_plan
+from rgflow.theory.gram_tiles import gram_tile
 from rgflow.theory.stored_matrix import StoredMatrix
 
-__all__ = ["Gram", "Spans", "forecast_memory", "free_memory", "gram", "tile_spans"]
+__all__ = ["Gram", "Spans", "allowed_memory", "forecast_memory", "gram", "tile_spans"]
 
 _ROWS, _COLUMNS = 256, 512  # a tile and what is made from it stay in a second-level cache of 2 MiB
 _DEVICE_SIDE = 4096  # tiles on a GPU: 16 million entries keep it busy
@@ -143,7 +144,7 @@ def forecast_memory(
 
 
 def _check_memory(forecast: int, budget: int | None) -> None:
-    allowed = int(_SHARE * free_memory()) if budget is None else budget
+    allowed = allowed_memory(budget)
     if forecast > allowed:
         raise SettingError(
             f"the Gram matrices need {forecast / 2**30:.2f} GiB and {allowed / 2**30:.2f} GiB may be used; take float32,"
@@ -151,8 +152,18 @@ def _check_memory(forecast: int, budget: int | None) -> None:
         )
 
 
-def free_memory() -> float:
-    """Return the bytes of memory that nobody uses, infinity on systems that do not tell."""
+def allowed_memory(budget: int | None) -> float:
+    """Return the budget or, where there is none, 0.8 of the memory that is free; infinity on systems that do not tell."""
+    return _SHARE * _free_memory() if budget is None else budget
+
+
+def _free_memory() -> float:
+    try:
+        # Counts what the system keeps of files as free: after gigabytes were written to a store nearly all memory is that.
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024.0 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        pass
     try:
         return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (ValueError, OSError):  # systems that do not tell

@@ -11,13 +11,15 @@ from collections.abc import Callable
 import torch
 
 from rgflow.errors import OutputError, SettingError
-from rgflow.theory.gram_block import gram_block
+from rgflow.theory.gram_block import compute_tile
+from rgflow.theory.gram_cluster import check_cluster, finish_on_cluster
 from rgflow.theory.gram_job import GramJob
-from rgflow.theory.gram_matrix import Gram, forecast_memory, free_memory
-from rgflow.theory.gram_plan import GramPlan
-from rgflow.theory.gram_store import GramStore, TileIndex, create_store, open_store
+from rgflow.theory.gram_matrix import Gram, allowed_memory, forecast_memory
+from rgflow.theory.gram_planning import GramPlan
+from rgflow.theory.gram_store import GramStore, create_store, open_store
+from rgflow.theory.stored_matrix import zarr_library
 
-__all__ = ["compute_tile", "forecast_store_memory", "open_gram", "stored_gram"]
+__all__ = ["forecast_store_memory", "open_gram", "stored_gram"]
 
 _STEP = 256  # sides are multiples of the height of the tiles that fit the cache
 _LARGEST_SIDE = 2048  # 32 MiB a chunk in float64: a disk's full speed, and still many tiles to share out
@@ -44,6 +46,9 @@ def stored_gram(
     """
     if out is None:
         raise SettingError("cluster= needs out=, a folder that every worker sees, so that no finished tile is lost")
+    zarr_library()
+    if cluster is not None:
+        check_cluster(cluster)
     report = progress or (lambda stage, fraction: None)
     path = os.path.abspath(os.fspath(out))
     store = _found(job, path) if os.path.lexists(path) and not _empty(path) else None
@@ -61,8 +66,6 @@ def stored_gram(
         if cluster is None:
             _finish(store, plan, report)
         else:
-            from rgflow.theory.gram_cluster import finish_on_cluster
-
             finish_on_cluster(store, plan, cluster=cluster, report=report)
     return _result(store, plan, forecast)
 
@@ -79,11 +82,6 @@ def open_gram(path: str | os.PathLike[str]) -> Gram:
             f"{store.path} lacks {missing} of {len(store.tiles())} tiles; call gram(..., out=) as before to finish it"
         )
     return _result(store, None, 0)
-
-
-def compute_tile(store: GramStore, plan: GramPlan, tile: TileIndex) -> None:
-    """Compute one tile, write it and record it as finished."""
-    store.write(tile, gram_block(plan, store.rows(tile), store.columns(tile)))
 
 
 def forecast_store_memory(job: GramJob, side: int) -> int:
@@ -119,7 +117,7 @@ def _empty(path: str) -> bool:
 def _side(job: GramJob, memory: int | None) -> int:
     """The largest side that the budget allows, none larger than serves."""
     wanted = min(_LARGEST_SIDE, _rounded_up(-(-max(job.shape) // _STRIPS)))
-    allowed = _allowed(memory)
+    allowed = allowed_memory(memory)
     while wanted > _STEP and forecast_store_memory(job, wanted) > allowed:
         wanted -= _STEP
     return wanted
@@ -129,15 +127,11 @@ def _rounded_up(side: int) -> int:
     return -(-side // _STEP) * _STEP
 
 
-def _allowed(memory: int | None) -> float:
-    return free_memory() if memory is None else memory
-
-
 def _check(forecast: int, memory: int | None) -> None:
-    if forecast > _allowed(memory):
+    if forecast > allowed_memory(memory):
         raise SettingError(
             f"this Gram matrix on disk needs {forecast / 2**20:.0f} MiB in each process and "
-            f"{_allowed(memory) / 2**20:.0f} MiB may be used; raise memory=, or take float32, one kind or fewer inputs"
+            f"{allowed_memory(memory) / 2**20:.0f} MiB may be used; raise memory=, or take float32, one kind or fewer inputs"
         )
 
 

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from rgflow.errors import OutputError
-from rgflow.theory.gram_plan import GramError
-from rgflow.theory.gram_tile import GramTile
-from rgflow.theory.stored_matrix import StoredMatrix, needs_cluster_extra
+from rgflow.theory.gram_planning import GramError
+from rgflow.theory.gram_tiles import GramTile
+from rgflow.theory.stored_matrix import StoredMatrix, zarr_library
 
 __all__ = ["GramStore", "TileIndex", "create_store", "open_store"]
 
@@ -63,7 +63,7 @@ class GramStore:
 
     def unfinished(self) -> list[TileIndex]:
         """Return the tiles that the manifest does not have."""
-        finished = np.asarray(_zarr().open_array(os.path.join(self.path, "finished"), mode="r")[:])
+        finished = np.asarray(zarr_library().open_array(os.path.join(self.path, "finished"), mode="r")[:])
         return [tile for tile in self.tiles() if not finished[tile.row, tile.column]]
 
     def rows(self, tile: TileIndex) -> slice:
@@ -78,7 +78,7 @@ class GramStore:
         """Write a tile, and its mirror image where the matrix is symmetric, and then record it as finished."""
         rows, columns = self.rows(tile), self.columns(tile)
         for name in self.kind:
-            array = _zarr().open_array(os.path.join(self.path, name), mode="r+")
+            array = zarr_library().open_array(os.path.join(self.path, name), mode="r+")
             part = getattr(values, name).cpu().numpy()
             array[rows, columns] = part
             if self.symmetric and tile.row != tile.column:
@@ -118,7 +118,7 @@ def create_store(store: GramStore) -> GramStore:
 
     Raises: OutputError if the folder cannot be written or something has appeared at the path meanwhile.
     """
-    zarr = _zarr()
+    zarr = zarr_library()
     target = Path(store.path)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
@@ -151,9 +151,9 @@ def open_store(path: str | os.PathLike[str]) -> GramStore:
     place = os.path.abspath(os.fspath(path))
     if not os.path.exists(place):
         raise OutputError(f"{place} does not exist; give the path of a store that gram(..., out=) has written")
-    found = None
+    zarr, found = zarr_library(), None
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = _from_json(place, _zarr().open_group(place, mode="r").attrs[_MARK])
+        found = _from_json(place, zarr.open_group(place, mode="r").attrs[_MARK])
     if found is None:
         raise OutputError(f"{place} is not a store of Gram matrices; give another out= or remove it")
     return found
@@ -205,11 +205,3 @@ def _lock(folder: int, path: str) -> None:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _zarr() -> Any:
-    try:
-        import zarr
-    except ImportError:
-        raise needs_cluster_extra("out=, a Gram matrix on disk,", library="zarr") from None
-    return zarr

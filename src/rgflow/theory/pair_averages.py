@@ -7,6 +7,7 @@ series where its own bound is below 1e-13, and the two-dimensional rule of `pair
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -24,7 +25,6 @@ _TERMS = 64  # oscillations of the 64th Hermite polynomial are still resolved by
 _NODES = 1_500_000  # quadrature nodes at once: about 150 MB of float64 temporaries
 # Below this angle sin t - t cos t is summed from its Taylor series: seven terms leave (0.5)^17 / 17! < 1e-19.
 _SMALL = 0.5
-_OPPOSITE = 1e-15  # four roundings
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,23 @@ class PairAverages:
 
 
 def pair_averages(
-    activation: Activation, variance: Tensor, excess: Tensor, *, first: Tensor, second: Tensor
+    activation: Activation,
+    variance: Tensor,
+    excess: Tensor,
+    *,
+    first: Tensor,
+    second: Tensor,
+    angle: Tensor | None = None,
 ) -> PairAverages:
     """Return the averages of pairs (variance[first], variance[second]) with K_ab = sqrt(x w) - excess.
 
+    `angle`, where it is known, spares scale-invariant functions what rounding of `excess` does to angles near pi.
     Shapes: variance (m,), excess, first, second (P,). Errors: rounding (closed forms); 1e-12 relative otherwise.
     Raises: SettingError where s grows too fast for its average to exist.
     """
-    slopes = activation.scale_invariant if activation.family == "scale-invariant" else None
-    if slopes is not None:
-        return _scale_invariant(slopes, variance, excess, first, second)
+    if activation.family == "scale-invariant":
+        known = _angle(variance, excess, first, second) if angle is None else angle
+        return _scale_invariant(_slopes(activation), variance, excess, known, first=first, second=second)
     x, w = variance[first], variance[second]
     closed = closed_pair_moments(activation, x, (x * w).sqrt() - excess, w=w)
     own = closed_pair_moments(activation, variance, variance, w=variance)
@@ -57,27 +64,33 @@ def pair_averages(
     return _numerical(activation, variance, excess, first, second)
 
 
+@lru_cache(maxsize=64)
+def _slopes(activation: Activation) -> tuple[float, float]:
+    return activation.scale_invariant or (1.0, 1.0)
+
+
+def _angle(variance: Tensor, excess: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """The angle, from the nearer end, so that small ones keep their digits."""
+    product = (variance[first] * variance[second]).sqrt()
+    positive = product > 0
+    half = torch.where(positive, 0.5 * excess / torch.where(positive, product, 1.0), 0.5).clamp(0.0, 1.0)
+    near = 2.0 * torch.asin(torch.minimum(half, 1.0 - half).sqrt())
+    return torch.where(half > 0.5, math.pi - near, near)
+
+
 def _scale_invariant(
-    slopes: tuple[float, float], variance: Tensor, excess: Tensor, first: Tensor, second: Tensor
+    slopes: tuple[float, float], variance: Tensor, excess: Tensor, angle: Tensor, *, first: Tensor, second: Tensor
 ) -> PairAverages:
     """Cho and Saul 2009 in terms of the angle t: <s_a s_b> = sqrt(x w) (A cos t + 2 g^2 / pi (sin t - t cos t))."""
     even, odd = 0.5 * (slopes[0] + slopes[1]), 0.5 * (slopes[0] - slopes[1])
     size, factor = even**2 + odd**2, 2.0 * odd**2 / math.pi
     product = (variance[first] * variance[second]).sqrt()
     positive = product > 0
-    half = torch.where(positive, 0.5 * excess / torch.where(positive, product, 1.0), 0.5).clamp(0.0, 1.0)
-    # From the nearer end, so that both small angles and angles near pi keep their digits.
-    obtuse = half > 0.5
-    rest = 1.0 - half
-    # Opposite inputs: what rounding leaves of 1 - half is not an angle of 1e-8.
-    rest = torch.where(rest < _OPPOSITE, 0.0, rest)
-    near = 2.0 * torch.asin(torch.where(obtuse, rest, half).sqrt())
-    angle = torch.where(obtuse, math.pi - near, near)
     gap = size * excess - factor * product * _sine_excess(angle)
     # A variable that is constantly 0 has the slope PyTorch gives it at 0, that of the negative side.
-    single = torch.where(variance > 0, even, slopes[1])
+    single = torch.where(variance > 0, torch.full_like(variance, even), slopes[1])
     slope = torch.where(positive, even**2 + factor * (0.5 * math.pi - angle), single[first] * single[second])
-    own = torch.where(variance > 0, size, slopes[1] ** 2)
+    own = torch.where(variance > 0, torch.full_like(variance, size), slopes[1] ** 2)
     return PairAverages(size * variance, own, gap.clamp(min=0.0), slope)
 
 

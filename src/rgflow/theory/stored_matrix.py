@@ -15,12 +15,21 @@ from torch import Tensor
 
 from rgflow.errors import DataError, SettingError
 
-__all__ = ["StoredMatrix", "needs_cluster_extra"]
+__all__ = ["StoredMatrix", "needs_cluster_extra", "zarr_library"]
 
 
 def needs_cluster_extra(what: str, *, library: str) -> SettingError:
     """Return the error that says which optional library `what` needs and how to install it."""
     return SettingError(f"{what} needs {library}, which is not installed; run: pip install 'rgflow[cluster]'")
+
+
+def zarr_library() -> Any:
+    """Return the module `zarr`, imported at first use; raise SettingError where it is not installed."""
+    try:
+        import zarr
+    except ImportError:
+        raise needs_cluster_extra("a Gram matrix on disk", library="zarr") from None
+    return zarr
 
 
 @dataclass(frozen=True)
@@ -42,11 +51,7 @@ class StoredMatrix:
     @cached_property
     def array(self) -> Any:
         """The `zarr.Array`, opened for reading."""
-        try:
-            import zarr
-        except ImportError:
-            raise needs_cluster_extra("reading a Gram matrix from a store", library="zarr") from None
-        return zarr.open_array(os.path.join(self.path, self.name), mode="r")
+        return zarr_library().open_array(os.path.join(self.path, self.name), mode="r")
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -13,7 +13,7 @@ from rgflow.theory.angle_variable import AngleVariable
 from rgflow.theory.layer_programme import InputLayers, LayerProgramme
 from rgflow.theory.separable_form import SeparableForm
 
-__all__ = ["GramTile", "angle_tile", "arc_tile", "form_values", "half_cosine", "place_of", "separable_tile"]
+__all__ = ["GramTile", "angle_of", "angle_tile", "arc_tile", "form_values", "half_cosine", "place_of", "separable_tile"]
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,23 @@ class GramTile:
 
 
 def half_cosine(cosine: Tensor, rows: Tensor, columns: Tensor, *, near: float) -> Tensor:
-    """Return h = (1 - cos t) / 2, from the distance |u_a - u_b|^2 / 4 of the unit vectors where 1 - |cos t| is small."""
-    half = 0.5 - 0.5 * cosine
-    for sign in (1.0, -1.0):
-        a, b = ((half if sign > 0 else 1.0 - half) < near).nonzero(as_tuple=True)
-        for some, other in zip(a.split(_PAIRS), b.split(_PAIRS), strict=True):
-            square = 0.25 * (rows[some].double() - sign * columns[other].double()).square().sum(-1)
-            half[some, other] = (square if sign > 0 else 1.0 - square).to(half.dtype)
+    """Return (1 - |cos t|) / 2, from the distance |u_a -+ u_b|^2 / 4 of the unit vectors where it is below `near`."""
+    half = (0.5 - 0.5 * cosine.abs()).clamp(min=0.0)
+    a, b = (half < near).nonzero(as_tuple=True)
+    for some, other in zip(a.split(_PAIRS), b.split(_PAIRS), strict=True):
+        sign = torch.where(cosine[some, other] >= 0.0, 1.0, -1.0).double().unsqueeze(1)
+        distance = (rows[some].double() - sign * columns[other].double()).square().sum(-1)
+        half[some, other] = (0.25 * distance).to(half.dtype)
     return half
 
 
 _PAIRS = 65_536  # close pairs handled at once: two copies of their inputs
 
 
-def _angle(half: Tensor) -> Tensor:
-    near = 2.0 * torch.asin(torch.minimum(half, 1.0 - half).clamp(min=0.0).sqrt())
-    return torch.where(half <= 0.5, near, math.pi - near)
+def angle_of(half: Tensor, sign: Tensor) -> Tensor:
+    """Return the angle t from (1 - |cos t|) / 2 and the sign of its cosine."""
+    near = 2.0 * torch.asin(half.sqrt())
+    return torch.where(sign >= 0.0, near, math.pi - near)
 
 
 def place_of(angle: Tensor, variable: AngleVariable, edges: tuple[float, ...]) -> tuple[Tensor | None, Tensor]:
@@ -65,7 +66,7 @@ def separable_tile(
     if variable.stretch is None:
         segment, v = None, cosine
     else:
-        segment, v = place_of(_angle(half), variable, edges)
+        segment, v = place_of(angle_of(half, cosine), variable, edges)
     return GramTile(*(None if form is None else _form(form, v, segment) for form in forms))
 
 
@@ -84,7 +85,7 @@ def _form(form: SeparableForm, v: Tensor, segment: Tensor | None) -> Tensor:
     return result
 
 
-def form_values(form: SeparableForm, v: Tensor, segment: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+def form_values(form: SeparableForm, v: Tensor, *, segment: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
     """Return the form at chosen pairs (a, b), (P,), at places v on the angle; float64."""
     where = torch.zeros_like(a) if segment is None else segment
     powers = torch.einsum("np,npjk->njk", form.row[a], form.core[where])
@@ -94,24 +95,29 @@ def form_values(form: SeparableForm, v: Tensor, segment: Tensor | None, a: Tenso
     return (total * form.column[:, b].T).sum(1)
 
 
-def angle_tile(programme: LayerProgramme, half: Tensor, row: InputLayers, column: InputLayers) -> GramTile:
+def angle_tile(
+    programme: LayerProgramme, half: Tensor, cosine: Tensor, *, row: InputLayers, column: InputLayers
+) -> GramTile:
     """Return the tile of a scale-invariant network, layer by layer."""
     bias, slope, constant = programme.start
-    theta = bias + slope * (_outer(row.ends[0], column.ends[0]) * (1.0 - 2.0 * half) - constant)
+    sign = torch.where(cosine >= 0.0, 1.0 - 2.0 * half, 2.0 * half - 1.0)
+    theta = bias + slope * (_outer(row.ends[0], column.ends[0]) * sign - constant)
     for layer, step in enumerate(programme.steps.tolist()):
         share, scale, even, odd, rate_b, rate_w = step
         root_a, cos_a, c_a, s_a = row.factors[layer]
         root, cos, c, s = column.factors[layer]
-        angle = _angle(half)
-        sine = 2.0 * (half * (1.0 - half)).clamp(min=0.0).sqrt()
-        inner = half - share * (sine - angle * (1.0 - 2.0 * half))
+        angle = angle_of(half, sign)
+        sine = 2.0 * (half * (1.0 - half)).sqrt()
+        inner = torch.where(sign >= 0.0, half, 1.0 - half) - share * (sine - angle * sign)
         activity = _outer(root_a, root) * (1.0 - 2.0 * inner)
         theta = rate_b + rate_w * activity + scale * (even + odd * (0.5 * math.pi - angle)) * theta
-        half = (_outer(s_a, c) - _outer(c_a, s)) ** 2 + _outer(cos_a, cos) * inner
-    return GramTile(_outer(row.ends[1], column.ends[1]) * (1.0 - 2.0 * half), theta)
+        far = (_outer(s_a, c) - _outer(c_a, s)) ** 2 + _outer(cos_a, cos) * inner
+        sign = 1.0 - 2.0 * far
+        half = torch.minimum(far, 1.0 - far).clamp(min=0.0)
+    return GramTile(_outer(row.ends[1], column.ends[1]) * sign, theta)
 
 
-def arc_tile(programme: LayerProgramme, cosine: Tensor, row: InputLayers, column: InputLayers) -> GramTile:
+def arc_tile(programme: LayerProgramme, cosine: Tensor, *, row: InputLayers, column: InputLayers) -> GramTile:
     """Return the tile of an erf or GELU network, layer by layer."""
     bias, slope, constant = programme.start
     y = _outer(row.ends[0], column.ends[0]) * cosine

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rgflow.theory.depth_function import DepthLaw
-from rgflow.theory.gram_plan import GramPlan, SeparableProgramme
+from rgflow.theory.gram_planning import GramPlan, SeparableProgramme
 from rgflow.theory.layer_programme import LayerProgramme
 from rgflow.theory.separable_form import SeparableForm
 from rgflow.theory.tile_formulas import GramTile, angle_tile, arc_tile, half_cosine, separable_tile
@@ -101,8 +101,8 @@ def _plain(plan: GramPlan, rows: slice, columns: slice) -> GramTile:
     part = _moved(programme, plan)
     row, column = part.row.part(rows), part.column.part(columns)
     if programme.family == "scale-invariant":
-        return angle_tile(part, half_cosine(cosine, first, second, near=plan.near), row, column)
-    return arc_tile(part, cosine, row, column)
+        return angle_tile(part, half_cosine(cosine, first, second, near=plan.near), cosine, row=row, column=column)
+    return arc_tile(part, cosine, row=row, column=column)
 
 
 def _cut(form: SeparableForm | None, plan: GramPlan, rows: slice, columns: slice) -> SeparableForm | None:
@@ -125,7 +125,9 @@ def _by_quadrature(plan: GramPlan, law: DepthLaw, rows: slice, columns: slice) -
     from rgflow.theory.gram_check import exact_block
 
     first, second = plan.rows[rows].double().cpu(), plan.columns[columns].double().cpu()
-    found = exact_block(law, first, second, plan.row_deviation[rows], plan.column_deviation[columns])
+    found = exact_block(
+        law, first, second, row_deviation=plan.row_deviation[rows], column_deviation=plan.column_deviation[columns]
+    )
     return GramTile(found.kernel.to(plan.device, plan.dtype), found.tangent.to(plan.device, plan.dtype))
 
 

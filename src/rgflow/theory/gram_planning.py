@@ -136,7 +136,7 @@ def gram_plan(
     # Imported here: the check runs tiles of the plan that this module defines.
     from rgflow.theory.gram_check import observed_error
 
-    return replace(plan, error=observed_error(plan, law, rows, columns))
+    return replace(plan, error=observed_error(plan, law, rows=rows, columns=columns))
 
 
 def _checked_kind(kind: str | Sequence[str]) -> tuple[str, ...]:
