@@ -67,6 +67,23 @@ def test_a_killed_worker_loses_nothing_and_no_finished_tile_is_computed_again(cl
     assert again.plan is None
 
 
+@pytest.mark.slow
+def test_the_death_of_all_workers_at_once_loses_nothing_either(client: Any, tmp_path: Path) -> None:
+    path, x = tmp_path / "g.zarr", inputs(230)
+    seen: list[dict[str, int]] = []
+
+    def kill_all(stage: str, fraction: float) -> None:
+        if len(seen) < 2 and fraction > 0.3 * (1 + len(seen)):
+            seen.append(marks(path))
+            for process in client.run(os.getpid).values():
+                os.kill(process, signal.SIGKILL)
+
+    found = gram(NETWORK, x, out=path, cluster=client, progress=kill_all)
+    assert len(seen) == 2
+    assert seen[0].items() <= seen[1].items() <= marks(path).items()
+    assert torch.equal(stored(found.kernel), stored(gram(NETWORK, x, out=tmp_path / "alone.zarr").kernel))
+
+
 def test_a_store_begun_alone_is_finished_by_a_cluster_given_by_its_address(client: Any, tmp_path: Path) -> None:
     path, x = tmp_path / "g.zarr", inputs(100)
     fractions: list[float] = []

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from rgflow.errors import DataError, OutputError, SettingError
 from rgflow.records import MLP
-from rgflow.theory import gram_job, gram_on_disk, gram_store
+from rgflow.theory import gram_job, gram_matrix, gram_on_disk, gram_store
+from rgflow.theory.gram_block import gram_block
 from rgflow.theory.gram_matrix import Gram, gram
 from rgflow.theory.gram_on_disk import open_gram
+from rgflow.theory.gram_planning import gram_plan
 from rgflow.theory.gram_store import GramStore, TileIndex, open_store
 from rgflow.theory.stored_matrix import StoredMatrix
 from tolerances import ROUNDING
@@ -52,13 +54,17 @@ def finished_files(path: Path) -> dict[str, int]:
     return {str(mark): mark.stat().st_mtime_ns for mark in path.glob("finished/c/*/*")}
 
 
-@pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> list[TileIndex]:
+def counted_tiles(patch: pytest.MonkeyPatch) -> list[TileIndex]:
     """The tiles that are computed from here on."""
     tiles: list[TileIndex] = []
     write = GramStore.write
-    monkeypatch.setattr(GramStore, "write", lambda self, tile, values: (tiles.append(tile), write(self, tile, values)))
+    patch.setattr(GramStore, "write", lambda self, tile, values: (tiles.append(tile), write(self, tile, values)))
     return tiles
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[TileIndex]:
+    return counted_tiles(monkeypatch)
 
 
 def test_a_store_holds_what_memory_holds_for_a_symmetric_matrix(tmp_path: Path) -> None:
@@ -69,6 +75,25 @@ def test_a_store_holds_what_memory_holds_for_a_symmetric_matrix(tmp_path: Path) 
         left, right = stored(getattr(found, name)).load(), getattr(gram(NETWORK, x), name)
         assert torch.equal(left, left.T)
         torch.testing.assert_close(left, right, rtol=ROUNDING, atol=ROUNDING * float(right.abs().max()))
+
+
+def test_a_block_of_many_tiles_holds_what_memory_holds() -> None:
+    x = inputs(100)
+    whole, plan = gram(NETWORK, x), gram_plan(NETWORK, x)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gram_matrix, "_ROWS", 8)
+        patch.setattr(gram_matrix, "_COLUMNS", 24)
+        blocks = [
+            (rows, columns, gram_block(plan, rows, columns))
+            for rows, columns in ((slice(20, 70), slice(20, 70)), (slice(0, 50), slice(50, 100)))
+        ]
+    for rows, columns, block in blocks:
+        for left, right in ((block.kernel, whole.kernel), (block.tangent, whole.tangent)):
+            assert left is not None
+            assert right is not None
+            truth = right[rows, columns]
+            torch.testing.assert_close(left, truth, rtol=ROUNDING, atol=ROUNDING * float(truth.abs().max()))
+            assert rows != columns or torch.equal(left, left.T)
 
 
 def test_a_store_holds_what_memory_holds_for_two_sets_of_inputs_one_kind_and_float32(tmp_path: Path) -> None:

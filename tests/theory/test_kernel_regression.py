@@ -42,13 +42,12 @@ def smooth(size: int, length: float = 0.2, seed: int = 0) -> Tensor:
 Keep = Callable[[Tensor], StoredMatrix]
 
 
-@pytest.fixture
-def keep(tmp_path: Path) -> Keep:
+def keeper(folder: Path) -> Keep:
     """Puts a matrix into a store with tiles of 32 x 32."""
 
     def store(matrix: Tensor) -> StoredMatrix:
         symmetric = bool(matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, matrix.T))
-        path = str(tmp_path / f"{len(list(tmp_path.iterdir()))}.zarr")
+        path = str(folder / f"{len(list(folder.iterdir()))}.zarr")
         shape = (matrix.shape[0], matrix.shape[1])
         made = create_store(
             GramStore(path, "", ("kernel",), matrix.dtype, shape, 32, symmetric, GramError(0.0, None), "given")
@@ -60,6 +59,11 @@ def keep(tmp_path: Path) -> Keep:
         return found
 
     return store
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Keep:
+    return keeper(tmp_path)
 
 
 def close(left: Tensor, right: Tensor, *, condition: float = 1.0) -> None:
