@@ -55,7 +55,8 @@ def test_a_killed_worker_loses_nothing_and_no_finished_tile_is_computed_again(cl
     seen: list[dict[str, int]] = []
 
     def kill_one(stage: str, fraction: float) -> None:
-        if not seen:
+        # Late enough that the victim holds results: the scheduler asks for those again, and the store has them.
+        if not seen and fraction > 0.25:
             seen.append(marks(path))
             os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from rgflow.errors import DataError, OutputError, SettingError
 from rgflow.records import MLP
 from rgflow.theory import gram_job, gram_matrix, gram_on_disk, gram_store
-from rgflow.theory.gram_block import gram_block
+from rgflow.theory.gram_block import compute_tile, gram_block
 from rgflow.theory.gram_matrix import Gram, gram
 from rgflow.theory.gram_on_disk import open_gram
 from rgflow.theory.gram_planning import gram_plan
@@ -266,6 +266,13 @@ def test_the_progress_callback_counts_up_to_one_from_where_it_resumes(tmp_path: 
         gram(NETWORK, inputs(100), out=tmp_path / "g.zarr", progress=stop)
     gram(NETWORK, inputs(100), out=tmp_path / "g.zarr", progress=lambda stage, fraction: seen.append(fraction))
     assert seen == [tile / 10 for tile in range(1, 11)]
+
+
+def test_a_finished_tile_that_is_asked_for_again_is_left_alone(tmp_path: Path) -> None:
+    gram(NETWORK, inputs(100), out=tmp_path / "g.zarr")
+    before = finished_files(tmp_path / "g.zarr")
+    compute_tile(open_store(tmp_path / "g.zarr"), gram_plan(NETWORK, inputs(100)), TileIndex(1, 2))
+    assert finished_files(tmp_path / "g.zarr") == before
 
 
 def test_a_budget_too_small_is_refused_before_any_work(tmp_path: Path) -> None:

@@ -32,5 +32,7 @@ def gram_block(plan: GramPlan, rows: slice, columns: slice) -> GramTile:
 
 
 def compute_tile(store: GramStore, plan: GramPlan, tile: TileIndex) -> None:
-    """Compute one tile of a store, write it and record it as finished."""
-    store.write(tile, gram_block(plan, store.rows(tile), store.columns(tile)))
+    """Compute one tile of a store, write it and record it as finished; leave it alone if it is finished."""
+    # A scheduler asks again for what a dead worker had finished: it forgets with the worker, the store does not.
+    if not store.has(tile):
+        store.write(tile, gram_block(plan, store.rows(tile), store.columns(tile)))

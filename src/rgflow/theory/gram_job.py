@@ -64,9 +64,9 @@ class GramJob:
         }
         digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
         for name, inputs in (("x1", self.x1), ("x2", self.x2)):
-            digest.update(f"{name} {None if inputs is None else tuple(inputs.shape)}".encode())
+            digest.update(f"{name} {None if inputs is None else tuple(torch.as_tensor(inputs).shape)}".encode())
             if inputs is not None:
-                digest.update(inputs.detach().to("cpu", torch.float64).contiguous().numpy().data)
+                digest.update(torch.as_tensor(inputs).detach().to("cpu", torch.float64).contiguous().numpy().data)
         return digest.hexdigest()
 
 

@@ -85,8 +85,15 @@ class GramStore:
                 array[columns, rows] = np.ascontiguousarray(part.T)
         self._record(tile)
 
+    def has(self, tile: TileIndex) -> bool:
+        """Whether a tile is recorded as finished."""
+        return self._entry(tile).exists()
+
+    def _entry(self, tile: TileIndex) -> Path:
+        return Path(self.path) / "finished" / "c" / str(tile.row) / str(tile.column)
+
     def _record(self, tile: TileIndex) -> None:
-        place = Path(self.path) / "finished" / "c" / str(tile.row) / str(tile.column)
+        place = self._entry(tile)
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f"{tile.column}.{uuid.uuid4().hex}.partial")
         draft.write_bytes(b"\x01")
