@@ -69,7 +69,14 @@ def cpu_seconds(*words: str) -> float:
         "import rgflow; dir(rgflow); rgflow.__version__",
         *(
             MAIN.format(words=w)
-            for w in ('"--help"', '"--version"', '"check", "--help"', '"tune", "--help"', '"nonsense"')
+            for w in (
+                '"--help"',
+                '"--version"',
+                '"check", "--help"',
+                '"tune", "--help"',
+                '"theory", "--help"',
+                '"nonsense"',
+            )
         ),
     ],
 )

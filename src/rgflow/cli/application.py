@@ -11,7 +11,9 @@ import typer
 
 from rgflow import __version__
 from rgflow.cli.check import check
+from rgflow.cli.compile import compile as compile_verb
 from rgflow.cli.endings import INTERRUPTED, USAGE, complain, reader_left
+from rgflow.cli.theory import theory
 from rgflow.cli.tune import tune
 
 __all__ = ["application", "main"]
@@ -36,6 +38,8 @@ def application() -> typer.Typer:
     app.callback()(_options)
     app.command("check")(check)
     app.command("tune")(tune)
+    app.command("theory")(theory)
+    app.command("compile")(compile_verb)
     return app
 
 

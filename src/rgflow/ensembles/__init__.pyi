@@ -1,6 +1,10 @@
+from .explicit_networks import sample_networks as sample_networks
+from .kernel_sampling import sample_kernels as sample_kernels
+from .orthogonal_sampling import sample_orthogonal_kernels as sample_orthogonal_kernels
 from .pairing import chosen as chosen
 from .pairing import compare as compare
 from .pairing import edge_wins as edge_wins
+from .residual_sampling import sample_residual as sample_residual
 from .scores import chance_score as chance_score
 from .scores import sample_losses as sample_losses
 from .scores import score as score

@@ -10,7 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from rgflow.errors import ModelError
+from rgflow.errors import ModelError, SettingError
+from rgflow.records.width_list import width_list
 
 __all__ = ["is_shorthand", "plain_mlp"]
 
@@ -89,13 +90,8 @@ def plain_mlp(spec: str) -> Callable[[], nn.Module]:
     return build
 
 
-def _widths(text: str, *, spec: str) -> list[int]:
-    widths: list[int] = []
-    for token in text.split("-"):
-        match = re.fullmatch(r"\s*(\d+)(?:x(\d+))?\s*", token)
-        if match is None or int(match[1]) < 1 or int(match[2] or 1) < 1:
-            raise ModelError(f"{spec!r} has the width {token!r}; write whole numbers >= 1, as in {_FORM}")
-        widths += [int(match[1])] * int(match[2] or 1)
-    if len(widths) < 2:
-        raise ModelError(f"{spec!r} has {len(widths)} width; at least an input and an output width are needed: {_FORM}")
-    return widths
+def _widths(text: str, *, spec: str) -> tuple[int, ...]:
+    try:
+        return width_list(text)
+    except SettingError as error:
+        raise ModelError(f"{spec!r} cannot be read: {error}; write {_FORM}") from error

@@ -13,6 +13,10 @@ from .activations import (
 from .closed_forms import PairMoments as PairMoments
 from .closed_forms import closed_pair_moments as closed_pair_moments
 from .criticality import Criticality as Criticality
+from .feature_covariance import FeatureCovariance as FeatureCovariance
+from .feature_covariance import QuadrupleCovariance as QuadrupleCovariance
+from .feature_covariance import feature_covariance as feature_covariance
+from .feature_covariance import quadruple_covariance as quadruple_covariance
 from .gaussian import (
     Integral as Integral,
 )
@@ -37,6 +41,15 @@ from .gaussian import (
 from .gaussian import (
     moments as moments,
 )
+from .kernel_derivatives import CurvatureShift as CurvatureShift
+from .kernel_derivatives import KernelCurvature as KernelCurvature
+from .kernel_derivatives import KernelResponse as KernelResponse
+from .kernel_derivatives import kernel_curvature as kernel_curvature
+from .kernel_derivatives import kernel_response as kernel_response
+from .pair_space import pair_count as pair_count
+from .pair_space import pair_inputs as pair_inputs
+from .pair_space import pair_matrix as pair_matrix
+from .pair_space import pair_vector as pair_vector
 from .pairs import (
     PairNodes as PairNodes,
 )
@@ -57,6 +70,14 @@ from .pairs import (
 )
 from .second_moments import derivative_moment as derivative_moment
 from .second_moments import second_moment as second_moment
+from .sparse_polynomial import Kind as Kind
+from .sparse_polynomial import SparsePolynomial as SparsePolynomial
+from .standard_laws import StandardLaw as StandardLaw
+from .standard_laws import TruncatedNormal as TruncatedNormal
+from .standard_laws import exponential as exponential
+from .standard_laws import standard_law as standard_law
+from .standard_laws import truncated_normal as truncated_normal
+from .standard_laws import two_point as two_point
 from .statistics import (
     Statistic as Statistic,
 )

@@ -43,9 +43,9 @@ def _scale_invariant(slopes: tuple[float, float], x: Tensor, y: Tensor, w: Tenso
     even, odd = 0.5 * (slopes[0] + slopes[1]), 0.5 * (slopes[0] - slopes[1])
     scale = (x * w).sqrt()
     positive = scale > 0
-    correlation = torch.where(positive, y / torch.where(positive, scale, 1.0), 0.0).clamp(-1.0, 1.0)
-    root = (scale * scale - y * y).clamp(min=0.0).sqrt()
-    angle = torch.asin(correlation)
+    # Root and angle come from one difference: their errors near correlation 1, eps / angle each, then cancel in the value.
+    root = ((scale - y.abs()) * (scale + y.abs())).clamp(min=0.0).sqrt()
+    angle = torch.where(positive, torch.atan2(y, root), 0.0)
     factor = 2.0 * odd**2 / math.pi
     bend = factor * torch.where(x > 0, root / torch.where(x > 0, x, 1.0), 0.0)
     # A variable that is constantly 0 has the slope PyTorch gives it at 0, that of the negative side.

@@ -76,8 +76,13 @@ def mesh_of(activation: Activation) -> Mesh:
     )
 
 
-def gaussian_rule(variance: Tensor, edges: Sequence[float], *, mean: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
-    """Return nodes x in standard deviations, z = mean + sqrt(K) x, and weights with the density, each (B, nodes)."""
+def gaussian_rule(
+    variance: Tensor, edges: Sequence[float], *, mean: float | Tensor = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return nodes x in standard deviations, z = mean + sqrt(K) x, and weights with the density, each (B, nodes).
+
+    `mean` is a number or (B, 1).
+    """
     deviation = variance.sqrt().unsqueeze(-1)
     inverse = torch.where(deviation > 0, 1.0 / deviation, torch.zeros_like(deviation))
     own = ((torch.tensor(edges, dtype=torch.float64) - mean) * inverse).clamp(-SPAN, SPAN)

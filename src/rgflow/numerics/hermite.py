@@ -14,7 +14,7 @@ from torch import Tensor
 from rgflow.numerics.gaussian import gaussian_rule
 from rgflow.numerics.panels import Mesh
 
-__all__ = ["MehlerSum", "mehler"]
+__all__ = ["MehlerSum", "hermite_coefficients", "mehler"]
 
 # Oscillations of he_64 are still resolved by 24 nodes per panel; more terms would need shorter panels.
 _TERMS = 64
@@ -36,6 +36,11 @@ def mehler(function: Callable[[Tensor], Tensor], variance: Tensor, *, correlatio
         value = value * correlation + torch.outer(column, column)
     tails = rest.clamp(min=0.0).sqrt()
     return MehlerSum(value, correlation.abs() ** _TERMS * torch.outer(tails, tails))
+
+
+def hermite_coefficients(function: Callable[[Tensor], Tensor], variance: Tensor, *, mesh: Mesh) -> Tensor:
+    """Return c_k(K) = <f(sqrt(K) x) he_k(x)> for k = 0..63 and every variance given, (N,) to (N, 64)."""
+    return _coefficients(function, variance, mesh.edges)[0]
 
 
 def _coefficients(

@@ -7,17 +7,16 @@ from .estimate import ErrorKind as ErrorKind
 from .estimate import Estimate as Estimate
 from .estimate import Quantity as Quantity
 from .flow import Flow as Flow
+from .flow import QuadrupleFlow as QuadrupleFlow
+from .hamiltonian import Hamiltonian as Hamiltonian
+from .hamiltonian import VariableKind as VariableKind
+from .kernel_sample import KernelSample as KernelSample
 from .layer import Finding as Finding
 from .layer import LayerReport as LayerReport
 from .layer import Severity as Severity
 from .layer import Source as Source
-from .measurement import (
-    EnsembleMeasurement as EnsembleMeasurement,
-)
-from .measurement import (
-    RowForecast as RowForecast,
-)
-from .measurement import (
-    RowIdentity as RowIdentity,
-)
+from .measurement import EnsembleMeasurement as EnsembleMeasurement
+from .measurement import RowForecast as RowForecast
+from .measurement import RowIdentity as RowIdentity
 from .tuning import LayerChange as LayerChange
+from .width_list import width_list as width_list

@@ -28,6 +28,8 @@ def _per_layer(value: float | Sequence[float], *, layers: int, name: str) -> tup
 class MLP:
     """A fully connected network of given widths, activation and parameter variances.
 
+    `skip` applies to the steps into layers 2..L, never to the step from the inputs into layer 1. Where the width changes
+    the skip is a fixed random projection, skip * P z with Gaussian entries of variance 1 / fan-in, drawn with the weights.
     Shapes: `widths` (n_0, ..., n_L); `weight_variance`, `bias_variance` one number or L numbers.
     Units: weight_variance is fan_in * Var W (pure number), bias_variance has the units of z**2.
     Raises: SettingError for fewer than two widths, widths below 1, or negative variances.

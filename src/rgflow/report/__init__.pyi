@@ -14,6 +14,7 @@ from .check_report import (
     Tally as Tally,
 )
 from .comparison import comparison_table as comparison_table
+from .compile_report import CompileReport as CompileReport
 from .files import check_writable as check_writable
 from .files import write_complete as write_complete
 from .page import to_html as to_html

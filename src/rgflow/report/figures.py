@@ -5,7 +5,6 @@ Units: as in the records; every axis names its own. A plot for which no layer ha
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
@@ -16,8 +15,6 @@ from rgflow.report.log_axis import LogAxis, log_axis
 from rgflow.report.marks import (
     ACCENT,
     INK,
-    PAPER,
-    RULE,
     SOFT,
     arrows,
     bars,
@@ -32,32 +29,14 @@ from rgflow.report.marks import (
     positive,
     value_of,
 )
+from rgflow.report.plot_frame import Key, Plot, framed, logarithmic
 
-__all__ = ["Key", "Plot", "plots"]
+__all__ = ["plots"]
 
 # z beyond this is drawn on a compressed (asinh) axis, so that one large value does not flatten the rest.
 _Z_LINEAR = 12.0
 
 _MEASURED = "measured, ± 2 standard errors"
-
-
-@dataclass(frozen=True)
-class Key:
-    """One entry of a plot's legend: the sign (drawn by the page) and what it means."""
-
-    sign: str
-    meaning: str
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One plot: an identifier, a title, a sentence on how to read it, its legend and its figure."""
-
-    name: str
-    title: str
-    caption: str
-    legend: tuple[Key, ...]
-    figure: go.Figure
 
 
 def plots(rows: Sequence[Row]) -> tuple[Plot, ...]:
@@ -91,7 +70,7 @@ def _flow_plot(name: str, rows: Sequence[Row]) -> Plot | None:
     line, measured = (draw(rows, quantities, name=name) for draw in (forecast_line, dots))
     hollow = hollow_dots(rows, quantities, name=name)
     figure = _figure([*forecast_band(rows, edges, axis=axis), line, measured, hollow], rows=rows, title=_UNITS[name])
-    figure.update_yaxes(_log(axis))
+    figure.update_yaxes(logarithmic(axis))
     return Plot(
         name=name,
         title=_TITLES[name],
@@ -123,8 +102,8 @@ def _plane_plot(rows: Sequence[Row]) -> Plot | None:
     sideways = across.high / across.low > up.high / up.low  # numbers stand beside the path, not on it
     traces = [equal_line(across, up), arrows(forecast), numbered_dots(measured, above=sideways)]
     figure = _figure(traces, rows=rows, title="spread, z²")
-    figure.update_xaxes(_log(across), title_text="signal, z²")
-    figure.update_yaxes(_log(up))
+    figure.update_xaxes(logarithmic(across), title_text="signal, z²")
+    figure.update_yaxes(logarithmic(up))
     legend = (
         *((Key("arrow", "forecast, from layer to layer"),) if forecast else ()),
         Key("dot", f"{_MEASURED}, with the layer's number"),
@@ -134,7 +113,7 @@ def _plane_plot(rows: Sequence[Row]) -> Plot | None:
         "Every layer is one point. Downwards inputs become alike, to the left the signal fades; "
         "a critical network stays where it is."
     )
-    return Plot(name="plane", title="The flow of signal and spread", caption=caption, legend=legend, figure=figure)
+    return Plot("plane", "The flow of signal and spread", caption, legend, figure, tall=True)
 
 
 def _in_plane(rows: Sequence[Row], side: str) -> list[Row]:
@@ -220,28 +199,8 @@ def _share_plot(rows: Sequence[Row]) -> Plot | None:
 
 
 def _figure(traces: Sequence[go.Scatter | go.Bar], *, rows: Sequence[Row], title: str) -> go.Figure:
-    """Return a figure over the layers' numbers in the page's own style."""
-    figure = go.Figure(data=list(traces), layout={"template": "none"})
-    clear = "rgba(0,0,0,0)"
-    figure.update_layout(
-        showlegend=False,
-        paper_bgcolor=clear,
-        plot_bgcolor=clear,
-        font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        margin={"l": 12, "r": 12, "t": 8, "b": 12},
-        hoverlabel={"bgcolor": PAPER, "bordercolor": SOFT, "font": {"color": INK}, "align": "left"},
-        bargap=0.35,
-    )
-    axis = {"showgrid": True, "gridcolor": RULE, "zeroline": False, "linecolor": SOFT, "showline": True}
-    axis |= {"automargin": True, "ticks": "outside", "tickcolor": SOFT, "title_font_size": 13, "title_standoff": 10}
+    """Return a figure over the layers' numbers."""
+    figure = framed(traces, across="layer (number as in the table)", up=title)
     last = rows[-1].number
-    steps = {"dtick": 1} if last <= 16 else {"nticks": 12}  # sixteen numbers fit on a phone
-    figure.update_xaxes(axis | steps, title_text="layer (number as in the table)", range=[0.4, last + 0.6])
-    figure.update_yaxes(axis, title_text=title)
+    figure.update_xaxes({"dtick": 1} if last <= 16 else {"nticks": 12}, range=[0.4, last + 0.6])  # 16 fit on a phone
     return figure
-
-
-def _log(axis: LogAxis) -> dict[str, object]:  # in plotly's own words
-    ends = [math.log10(axis.low), math.log10(axis.high)]
-    ticks = {"tickmode": "array", "tickvals": list(axis.ticks), "ticktext": list(axis.labels)}
-    return {"type": "log", "range": ends, "dtick": None, "nticks": None, **ticks}

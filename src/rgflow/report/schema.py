@@ -1,7 +1,7 @@
-"""A check as JSON in the schema `rgflow.check/1`; keys only grow.
+"""Reports as JSON in the schemas `rgflow.check/1` and `rgflow.theory/1`; keys only grow.
 
-The JSON Schema lies beside this file (`schema/rgflow.check.1.json`). Numbers keep all digits; NaN and infinity, which
-JSON does not know, become null. Units: those of the records.
+The JSON Schema of a check lies beside this file (`schema/rgflow.check.1.json`). Numbers keep all digits; NaN and
+infinity, which JSON does not know, become null. Units: those of the records.
 """
 
 import json
@@ -13,15 +13,22 @@ from typing import Any
 
 from rgflow.records.estimate import Estimate, Quantity
 from rgflow.report.check_report import CheckReport
+from rgflow.report.theory_report import TheoryReport
 
-__all__ = ["SCHEMA", "json_schema", "to_json"]
+__all__ = ["SCHEMA", "THEORY_SCHEMA", "json_schema", "theory_json", "to_json"]
 
 SCHEMA = "rgflow.check/1"
+THEORY_SCHEMA = "rgflow.theory/1"
 
 
 def to_json(report: CheckReport) -> str:
     """Return `report` as a JSON object of schema `rgflow.check/1`, ASCII only, indented by two spaces."""
-    return json.dumps(_document(report), indent=2, ensure_ascii=True, allow_nan=False)
+    return _written(report, schema=SCHEMA)
+
+
+def theory_json(report: TheoryReport) -> str:
+    """Return `report` as a JSON object of schema `rgflow.theory/1`, ASCII only, indented by two spaces."""
+    return _written(report, schema=THEORY_SCHEMA)
 
 
 def json_schema() -> str:
@@ -29,10 +36,10 @@ def json_schema() -> str:
     return resources.files("rgflow.report").joinpath("schema/rgflow.check.1.json").read_text(encoding="utf-8")
 
 
-def _document(report: CheckReport) -> dict[str, Any]:
-    own = {"schema": SCHEMA, "version": report.version, "seed": report.seed, "networks": report.networks}
+def _written(report: CheckReport | TheoryReport, *, schema: str) -> str:
+    own = {"schema": schema, "version": report.version, "seed": report.seed, "networks": report.networks}
     rest = {f.name: _plain(getattr(report, f.name)) for f in fields(report) if f.name not in own}
-    return own | rest
+    return json.dumps(own | rest, indent=2, ensure_ascii=True, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from rgflow.numerics.activations import Activation
 from rgflow.records import Estimate, RowForecast
-from rgflow.theory.batch_flow import BatchFlow, LayerMean, batch_flow
+from rgflow.theory.batch_estimates import deviation_estimate, signal_estimate, spread_estimate
+from rgflow.theory.batch_flow import BatchFlow, batch_flow
 from rgflow.theory.gradient import BatchGradient, LossKind, batch_gradient
 from rgflow.theory.laws import LayerLaw
 from rgflow.theory.seed_deviation import Deviation, seed_deviation
 from rgflow.theory.tangent import BatchTangent, batch_tangent
-from rgflow.theory.truncation import curvature_bar, deviation_bar, gradient_bar, mean_bar, tangent_bar
+from rgflow.theory.truncation import curvature_bar, gradient_bar, tangent_bar
 
 __all__ = ["ChainForecast", "ChainSettings", "forecast_chain"]
 
@@ -87,7 +88,7 @@ def _row(
     gradient: BatchGradient | None,
 ) -> RowForecast:
     mean, state = flow.means[index], flow.inputs[index]
-    signal, spread = _means(mean)
+    signal, spread = signal_estimate(mean), spread_estimate(mean)
     square, backward = (None, None) if gradient is None else _gradients(flow, gradient, layer=index)
     trace = chain.widths[-1] * float((tangent.weights[index] + tangent.biases[index]).trace())
     return RowForecast(
@@ -95,11 +96,11 @@ def _row(
         source="theory",
         signal=signal,
         spread=spread,
-        signal_deviation=_deviation(
-            deviation.signal[index], deviation.signal_error[index], signal, mean.control_signal
+        signal_deviation=deviation_estimate(
+            deviation.signal[index], deviation.signal_error[index], mean=signal, control=mean.control_signal
         ),
-        spread_deviation=_deviation(
-            deviation.spread[index], deviation.spread_error[index], spread, mean.control_spread
+        spread_deviation=deviation_estimate(
+            deviation.spread[index], deviation.spread_error[index], mean=spread, control=mean.control_spread
         ),
         gradient_square=square,
         backward_square=backward,
@@ -119,19 +120,3 @@ def _gradients(flow: BatchFlow, gradient: BatchGradient, *, layer: int) -> tuple
         Estimate(square, math.hypot(sampling, bar * square), "truncation"),
         Estimate(backward, bar * backward, "truncation"),
     )
-
-
-def _means(mean: LayerMean) -> tuple[Estimate, Estimate]:
-    """Return the batch's signal and spread with their O(1/n) shifts and truncation bars."""
-    signal = mean.signal * (1 + mean.signal_shift)
-    spread = mean.spread * (1 + mean.spread_shift)
-    of_signal = mean_bar(control=mean.control_signal, shift=mean.signal_shift)
-    of_spread = math.hypot(mean_bar(control=mean.control_spread, shift=mean.spread_shift), mean.sampling)
-    return Estimate(signal, signal * of_signal, "truncation"), Estimate(spread, spread * of_spread, "truncation")
-
-
-def _deviation(value: Tensor, sampling: Tensor, mean: Estimate, control: float) -> Estimate:
-    """Return a seed-to-seed deviation with its bar; `mean` is the quantity it belongs to."""
-    own = (float(value) / mean.value) ** 2 if mean.value > 0 else 0.0
-    bar = float(value) * deviation_bar(control=control, own=own)
-    return Estimate(float(value), math.hypot(bar, float(sampling)), "truncation")

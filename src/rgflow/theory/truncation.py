@@ -10,7 +10,15 @@ from rgflow.theory.batch_flow import BatchFlow
 from rgflow.theory.gradient import BatchGradient
 from rgflow.theory.tangent import BatchTangent
 
-__all__ = ["curvature_bar", "deviation_bar", "gradient_bar", "mean_bar", "tangent_bar"]
+__all__ = [
+    "curvature_bar",
+    "deviation_bar",
+    "gradient_bar",
+    "mean_bar",
+    "plain_deviation_bar",
+    "plain_mean_bar",
+    "tangent_bar",
+]
 
 
 def mean_bar(*, control: float, shift: float) -> float:
@@ -21,6 +29,24 @@ def mean_bar(*, control: float, shift: float) -> float:
 def deviation_bar(*, control: float, own: float) -> float:
     """Return the relative bar of a seed-to-seed deviation: 0.15 max(c, own), own = (deviation / mean)^2 of the batch."""
     return 0.15 * max(control, own)  # calibrated, docs/theory.md
+
+
+def plain_mean_bar(*, control: float, own: float, shift: float) -> float:
+    """Return the relative bar of one entry's mean in the plain expansion K + G1 / n: 0.6 k |shift| + 0.03 k^2.
+
+    One entry is K_aa or the distance (K_aa + K_bb) / 2 - K_ab; `own` is its relative variance V / (n K^2), `shift` its
+    relative O(1/n) shift, k = max(control, own). For k < 1.
+    """
+    larger = max(control, own)
+    return 0.6 * larger * abs(shift) + 0.03 * larger**2  # calibrated and checked on fresh networks, docs/theory.md
+
+
+def plain_deviation_bar(*, control: float, own: float, shift: float) -> float:
+    """Return the bar of ln(deviation) of one entry in the plain expansion sqrt(V / n): 0.7 k + 2.5 |shift|.
+
+    Arguments as in `plain_mean_bar`.
+    """
+    return 0.7 * max(control, own) + 2.5 * abs(shift)  # calibrated and checked on fresh networks, docs/theory.md
 
 
 def gradient_bar(flow: BatchFlow, gradient: BatchGradient, *, layer: int) -> float:

@@ -1,6 +1,6 @@
 "use strict";
 (async function () {
-  const PRINT = { width: 640, height: 250, tall: 320 };  // A4 less its margins in CSS pixels; heights as in check.css
+  const PRINT = { width: 640, height: 250, tall: 320 };  // A4 less its margins in CSS pixels; heights as in page.css
   const figures = Array.from(document.querySelectorAll(".plot"));
   const coarse = window.matchMedia("(pointer: coarse)").matches;
   const config = { displayModeBar: false, responsive: false, scrollZoom: false, doubleClick: "reset" };

@@ -1,0 +1,267 @@
+"""One-line mutations of certificates, flattening, Hamiltonians and selection, each of which a check must catch.
+
+The mutated source is compiled in memory and imported in place of the real module; the real modules are restored after.
+"""
+
+import importlib.abc
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import rgflow
+from tests.compile.certify_checks import CHECKS, MODULES, load_room
+
+FOLDER = Path(rgflow.__file__).parent
+
+# check that must object, module, the line as it is, the line with the bug
+BUGS = [
+    (
+        "ranks_of_rational_matrices_are_exact",
+        "numerics.exact_rank",
+        "if rank == min(shape) or count * _PRIME_BITS",
+        "if rank == min(shape) or count * 10000",
+    ),
+    (
+        "ranks_of_generic_entries_are_those_of_a_transcendental_number",
+        "numerics.exact_rank",
+        "matrix[marked] *= bound + 2",
+        "matrix[marked] *= 2",
+    ),
+    (
+        "ranks_of_rational_matrices_are_exact",
+        "numerics.exact_rank",
+        "math.lcm(scale[entry.row], entry.value.denominator)",
+        "entry.value.denominator",
+    ),
+    (
+        "derivatives_at_zero_are_those_of_the_functions",
+        "compile.jets",
+        '"softplus": (range(1), math.log(2.0)),',
+        '"softplus": (range(0), 1.0),',
+    ),
+    (
+        "derivatives_at_zero_are_those_of_the_functions",
+        "compile.jets",
+        '"gelu": (range(2, 100, 2), 1.0 / math.sqrt(2.0 * math.pi)),',
+        '"gelu": (range(0), 1.0),',
+    ),
+    (
+        "derivatives_at_zero_are_those_of_the_functions",
+        "compile.jets",
+        "_riccati(Fraction(0), constant=1, linear=0, square=-1)",
+        "_riccati(Fraction(0), constant=1, linear=0, square=1)",
+    ),
+    (
+        "derivatives_at_zero_are_those_of_the_functions",
+        "compile.jets",
+        "factorial * value for factorial, value",
+        "value for factorial, value",
+    ),
+    (
+        "the_bounds_of_the_verified_sheet_are_reached_or_passed",
+        "compile.moment_matrix",
+        "coefficient * math.prod(map(math.factorial, s)) / jet",
+        "coefficient / jet",
+    ),
+    (
+        "bounds_follow_the_derivatives",
+        "compile.moment_matrix",
+        "* math.prod(map(math.factorial, s)) / jet.rational[degree]",
+        "* math.prod(map(math.factorial, s))",
+    ),
+    (
+        "several_outputs_share_their_neurons",
+        "compile.moment_matrix",
+        "rows.setdefault((output, left), len(rows))",
+        "rows.setdefault((0, left), len(rows))",
+    ),
+    (
+        "the_bounds_of_the_verified_sheet_are_reached_or_passed",
+        "compile.completion_rank",
+        "blocks.append(_block(matrix, rows, columns, sign=-1))",
+        "pass",
+    ),
+    ("bounds_follow_the_derivatives", "compile.completion_rank", "if row + column in known", "if True"),
+    (
+        "the_bounds_of_the_verified_sheet_are_reached_or_passed",
+        "compile.completion_rank",
+        "any(choice < other for other in choices)",
+        "any(choice > other for other in choices)",
+    ),
+    (
+        "the_bounds_of_the_verified_sheet_are_reached_or_passed",
+        "compile.width_bound",
+        "return frozenset(produced - supplied)",
+        "return frozenset(produced)",
+    ),
+    (
+        "the_bounds_of_the_verified_sheet_are_reached_or_passed",
+        "compile.width_bound",
+        '"odd": (2, 1)}',
+        '"odd": (2, 0)}',
+    ),
+    (
+        "the_bounds_of_the_verified_sheet_are_reached_or_passed",
+        "compile.width_bound",
+        "key=lambda block: block.rank)[-1:]",
+        "key=lambda block: block.rank)[:1]",
+    ),
+    (
+        "the_trade_off_finds_the_network_at_the_bound_and_none_below",
+        "compile.weight_trade_off",
+        "bounds=(-bound, bound),",
+        "bounds=(-100.0, 100.0),",
+    ),
+    (
+        "the_trade_off_finds_the_network_at_the_bound_and_none_below",
+        "compile.weight_trade_off",
+        "/ jet.number(sum(s))",
+        "* jet.number(sum(s))",
+    ),
+    ("factors_multiply_to_their_map", "compile.flattening", "first[:, order] = factors[0]", "first[:, :] = factors[0]"),
+    (
+        "factors_multiply_to_their_map",
+        "compile.flattening",
+        "factor[top + half, top + half] = -weights",
+        "factor[top + half, top + half] = weights",
+    ),
+    (
+        "factors_multiply_to_their_map",
+        "compile.flattening",
+        "torch.cat([matrix.real, -matrix.imag], 1)",
+        "torch.cat([matrix.real, matrix.imag], 1)",
+    ),
+    (
+        "strassen_is_exact_and_its_certificate_weak",
+        "compile.bilinear",
+        "[1, -1, 1, 0, 0, 1, 0]]",
+        "[1, 1, 1, 0, 0, 1, 0]]",
+    ),
+    (
+        "hamiltonians_have_their_energy_and_refuse_other_values",
+        "records.hamiltonian",
+        "samples[:, site, None] == torch.arange",
+        "samples[:, site, None] >= torch.arange",
+    ),
+    (
+        "hamiltonians_have_their_energy_and_refuse_other_values",
+        "records.hamiltonian",
+        "(samples < 0) | (samples >= most)",
+        "(samples < 0) | (samples > most)",
+    ),
+    (
+        "hamiltonians_have_their_energy_and_refuse_other_values",
+        "records.hamiltonian",
+        "part.sum(1).max(initial=0) > 1",
+        "part.sum(1).max(initial=0) > 2",
+    ),
+    (
+        "gaussian_classes_are_bayes_and_so_is_their_network",
+        "compile.class_hamiltonians",
+        "torch.where(upper[0] == upper[1], 0.5, 1.0)",
+        "torch.where(upper[0] == upper[1], 0.5, 0.5)",
+    ),
+    (
+        "gaussian_classes_are_bayes_and_so_is_their_network",
+        "compile.class_hamiltonians",
+        "-shares.log() + (fields * centres).sum(-1) / 2.0",
+        "-shares.log() + (fields * centres).sum(-1)",
+    ),
+    (
+        "gaussian_classes_are_bayes_and_so_is_their_network",
+        "compile.class_hamiltonians",
+        "-torch.stack([h.energy(samples) for h in self.hamiltonians], dim=1) - self",
+        "-torch.stack([h.energy(samples) for h in self.hamiltonians], dim=1) + self",
+    ),
+    (
+        "monomials_and_their_selection_are_as_told",
+        "compile.monomial_selection",
+        "r.score >= best.score - best.error",
+        "r.score >= best.score",
+    ),
+    (
+        "monomials_and_their_selection_are_as_told",
+        "compile.monomial_selection",
+        "-np.logaddexp(0.0, np.where(labels == 1, -logits, logits))",
+        "-np.logaddexp(0.0, logits)",
+    ),
+    (
+        "monomials_and_their_selection_are_as_told",
+        "compile.monomials",
+        "itertools.combinations_with_replacement(range(variables), k)",
+        "itertools.combinations(range(variables), k)",
+    ),
+    (
+        "gaussian_classes_are_bayes_and_so_is_their_network",
+        "compile.posterior_network",
+        "layer.bias.copy_(torch.from_numpy(-mean[used] / scale[used]))",
+        "layer.bias.zero_()",
+    ),
+    (
+        "inputs_that_no_class_uses_do_not_reach_the_network",
+        "compile.posterior_network",
+        "weight[torch.arange(len(used)), torch.from_numpy(used)]",
+        "weight[torch.arange(len(used)), torch.arange(len(used))]",
+    ),
+    ("coefficients_are_read_as_typed", "compile.exact_terms", '"Float": Rational', '"Float": Integer'),
+]
+
+
+class _Mutant(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module of the package from changed source."""
+
+    def __init__(self, module: str, source: str) -> None:
+        self.name, self.source = f"rgflow.{module}", source
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None):
+        return importlib.util.spec_from_loader(fullname, self) if fullname == self.name else None
+
+    def exec_module(self, module) -> None:
+        exec(compile(self.source, self.name, "exec"), module.__dict__)
+
+
+@contextmanager
+def _room_with(module: str, source: str) -> Iterator[object]:
+    """The room with one module changed; whatever imports it is imported again, and all is put back at the end."""
+    changed = {f"rgflow.{name}" for name in MODULES}
+    packages = [sys.modules[f"rgflow.{name}"] for name in ("compile", "numerics", "records")]
+    attributes = [dict(vars(package)) for package in packages]
+    real = {name: sys.modules.pop(name) for name in list(sys.modules) if name in changed}
+    finder = _Mutant(module, source)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield load_room()
+    finally:
+        sys.meta_path.remove(finder)
+        for name in changed:
+            sys.modules.pop(name, None)
+        sys.modules.update(real)
+        for package, before in zip(packages, attributes, strict=True):
+            vars(package).clear()
+            vars(package).update(before)
+
+
+def _objects(check: Callable[[object], None], room: object) -> bool:
+    try:
+        check(room)
+    except Exception:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("check", "module", "line", "bug"), BUGS, ids=[f"{bug[1]}-{bug[2][:40]}" for bug in BUGS])
+def test_a_planted_bug_is_caught(check: str, module: str, line: str, bug: str):
+    source = (FOLDER / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    assert source.count(line) == 1, f"the planted bug no longer fits {module}"
+    with _room_with(module, source.replace(line, bug)) as room:
+        assert _objects(next(known for known in CHECKS if known.__name__ == check), room)
+
+
+def test_reloading_the_room_unchanged_is_not_mistaken_for_a_bug():
+    source = (FOLDER / "compile" / "width_bound.py").read_text(encoding="utf-8")
+    with _room_with("compile.width_bound", source) as room:
+        assert not any(_objects(check, room) for check in CHECKS)
