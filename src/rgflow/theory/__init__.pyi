@@ -19,6 +19,7 @@ from .functionals import batch_signal as batch_signal
 from .functionals import batch_spread as batch_spread
 from .gram_matrix import Gram as Gram
 from .gram_matrix import gram as gram
+from .gram_on_disk import open_gram as open_gram
 from .gram_planning import GramPlan as GramPlan
 from .gram_planning import gram_plan as gram_plan
 from .gram_tiles import GramTile as GramTile
@@ -42,6 +43,11 @@ from .orthogonal_step import orthogonal_flow as orthogonal_flow
 from .orthogonal_step import orthogonal_sources as orthogonal_sources
 from .parameter_laws import EntryLaw as EntryLaw
 from .parameter_laws import truncated_normal as truncated_normal
+from .regression_in_memory import KernelRegression as KernelRegression
+from .regression_in_memory import Prediction as Prediction
+from .regression_in_memory import kernel_regression as kernel_regression
+from .regression_on_tiles import IterativeRegression as IterativeRegression
+from .regression_on_tiles import iterative_regression as iterative_regression
 from .residual_adjoint import ResidualDeviation as ResidualDeviation
 from .residual_adjoint import residual_functional_deviation as residual_functional_deviation
 from .residual_expansion import residual_flow as residual_flow
@@ -51,5 +57,6 @@ from .seed_statistics import FunctionalStatistics as FunctionalStatistics
 from .seed_statistics import functional_statistics as functional_statistics
 from .skewed_weights import skewness_shift as skewness_shift
 from .skip_growth import residual_growth as residual_growth
+from .stored_matrix import StoredMatrix as StoredMatrix
 from .universality import Criticality as Criticality
 from .universality import criticality as criticality

@@ -7,16 +7,19 @@ kernel Theta^(L) of one output. Units: of z^2, and z^2 times the rates.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from rgflow.errors import SettingError
 from rgflow.records import MLP
+from rgflow.theory.gram_job import GramJob
 from rgflow.theory.gram_planning import GramError, GramPlan, gram_plan
 from rgflow.theory.gram_tiles import gram_tile
+from rgflow.theory.stored_matrix import StoredMatrix
 
-__all__ = ["Gram", "Spans", "forecast_memory", "gram", "tile_spans"]
+__all__ = ["Gram", "Spans", "allowed_memory", "forecast_memory", "gram", "tile_spans"]
 
 _ROWS, _COLUMNS = 256, 512  # a tile and what is made from it stay in a second-level cache of 2 MiB
 _DEVICE_SIDE = 4096  # tiles on a GPU: 16 million entries keep it busy
@@ -28,14 +31,15 @@ _SHARE = 0.8  # part of the free memory that is taken without being asked
 class Gram:
     """Kernel and tangent kernel between the inputs.
 
-    Shapes: `kernel`, `tangent` (N1, N2), None where not asked for. Errors: `error`, relative to sqrt(F_aa F_bb).
-    `plan` says how (`plan.route`); `memory` the bytes forecast before the work.
+    Shapes: `kernel`, `tangent` (N1, N2), None where not asked for; Tensors, or `StoredMatrix` if written to a store.
+    Errors: `error`, relative to sqrt(F_aa F_bb). `plan` says how (`plan.route`), None where a finished store was opened
+    without planning; `memory` the bytes forecast before the work.
     """
 
-    kernel: Tensor | None
-    tangent: Tensor | None
+    kernel: Tensor | StoredMatrix | None
+    tangent: Tensor | StoredMatrix | None
     error: GramError
-    plan: GramPlan
+    plan: GramPlan | None
     memory: int
 
 
@@ -58,7 +62,7 @@ def gram(
     memory: int | None = None,
     out: str | os.PathLike[str] | None = None,
     cluster: object | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[str, float], None] | None = None,
     bias_rate: float | Sequence[float] = 1.0,
     weight_rate: float | Sequence[float] = 1.0,
 ) -> Gram:
@@ -66,9 +70,12 @@ def gram(
 
     Homogeneous networks (scale-invariant activation, no bias) and inputs of equal norm: one polynomial of the angle, at
     any depth. Else all layers in one pass over a tile. `memory`: bytes that may be used (default: 0.8 of what is free).
-    `progress(done, all)` is called after every tile. `bias_rate`, `weight_rate` as in `rgflow.theory.tangent`.
+    `progress(stage, fraction)` is called after every tile. `bias_rate`, `weight_rate` as in `rgflow.theory.tangent`.
+    `out`: folder of a Zarr store in which the matrices grow tile by tile, to be resumed by the same call after any
+    interruption and opened later by `open_gram`. `cluster`: a `dask.distributed.Client` or the address of a scheduler
+    whose workers compute the tiles of `out`. See `rgflow.theory.gram_on_disk`.
     Shapes: x1 (N1, n_0), x2 (N2, n_0) to (N1, N2); symmetric to the last bit if x2 is None.
-    Errors: in `.error`, checked on samples before the work. Raises: SettingError, DataError, DeviceError.
+    Errors: in `.error`, checked on samples before the work. Raises: SettingError, DataError, DeviceError, OutputError.
 
     Example:
     >>> network = MLP((2, 100, 1), "relu", weight_variance=2.0)
@@ -77,7 +84,12 @@ def gram(
     0.31831
     """
     if out is not None or cluster is not None:
-        raise SettingError("out and cluster are not available here; leave both at None to get matrices in memory")
+        # Imported here: stores run tiles of this module, and need the libraries of an extra.
+        from rgflow.theory.gram_on_disk import stored_gram
+
+        kinds = (kind,) if isinstance(kind, str) else tuple(kind)
+        job = GramJob(network, x1, x2, kinds, dtype, device, bias_rate, weight_rate)
+        return stored_gram(job, out, cluster=cluster, memory=memory, progress=progress)
     forecast = forecast_memory(network, len(x1), len(x1 if x2 is None else x2), kind=kind, dtype=dtype)
     _check_memory(forecast, memory)
     plan = gram_plan(
@@ -88,24 +100,25 @@ def gram(
     for done, spans in enumerate(tiles, 1):
         _fill(plan, spans, results)
         if progress is not None:
-            progress(done, len(tiles))
+            progress("Gram tiles", done / len(tiles))
     return Gram(results[0], results[1], plan.error, plan, forecast)
 
 
 _KINDS = ("kernel", "tangent")
 
 
-def tile_spans(plan: GramPlan) -> Iterator[Spans]:
-    """Yield the tiles that have to be computed: all, or those that touch the upper triangle of a symmetric matrix."""
-    count1, count2 = plan.shape
+def tile_spans(plan: GramPlan, block: Spans | None = None) -> Iterator[Spans]:
+    """Yield the tiles of a block (all by default) that have to be computed: the upper triangle where it is symmetric."""
+    whole = block or Spans(slice(0, plan.shape[0]), slice(0, plan.shape[1]))
     height, width = (_ROWS, _COLUMNS) if plan.device == "cpu" else (_DEVICE_SIDE, _DEVICE_SIDE)
-    for a in range(0, count1, height):
-        rows = slice(a, min(a + height, count1))
-        if plan.symmetric:
+    symmetric = plan.symmetric and whole.rows == whole.columns
+    for a in range(whole.rows.start, whole.rows.stop, height):
+        rows = slice(a, min(a + height, whole.rows.stop))
+        if symmetric:
             # The diagonal tile first; what lies to its right starts where it ends.
             yield Spans(rows, rows)
-        for b in range(rows.stop if plan.symmetric else 0, count2, width):
-            yield Spans(rows, slice(b, min(b + width, count2)))
+        for b in range(rows.stop if symmetric else whole.columns.start, whole.columns.stop, width):
+            yield Spans(rows, slice(b, min(b + width, whole.columns.stop)))
 
 
 def _fill(plan: GramPlan, spans: Spans, results: list[Tensor | None]) -> None:
@@ -131,7 +144,7 @@ def forecast_memory(
 
 
 def _check_memory(forecast: int, budget: int | None) -> None:
-    allowed = int(_SHARE * _free_memory()) if budget is None else budget
+    allowed = allowed_memory(budget)
     if forecast > allowed:
         raise SettingError(
             f"the Gram matrices need {forecast / 2**30:.2f} GiB and {allowed / 2**30:.2f} GiB may be used; take float32,"
@@ -139,7 +152,18 @@ def _check_memory(forecast: int, budget: int | None) -> None:
         )
 
 
+def allowed_memory(budget: int | None) -> float:
+    """Return the budget or, where there is none, 0.8 of the memory that is free; infinity on systems that do not tell."""
+    return _SHARE * _free_memory() if budget is None else budget
+
+
 def _free_memory() -> float:
+    try:
+        # Counts what the system keeps of files as free: after gigabytes were written to a store nearly all memory is that.
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024.0 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        pass
     try:
         return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (ValueError, OSError):  # systems that do not tell
