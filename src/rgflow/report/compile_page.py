@@ -20,6 +20,7 @@ from rgflow.report.plot_frame import Key, Plot, framed, logarithmic
 
 __all__ = ["compile_page", "compile_plots", "write_compile_page"]
 
+_LABELLED = 30  # marks whose monomials are written beside them; more would overlap
 _LISTED = 400  # blocks in the table and neurons in the drawing; a page of thousands would not open
 
 
@@ -158,7 +159,10 @@ def _wiring_plot(report: CompileReport) -> Plot | None:
         go.Scatter(
             x=[m[0] for m in marks if m[3] is product],
             y=[m[1] for m in marks if m[3] is product],
-            mode="markers",
+            mode="markers+text" if len(marks) <= _LABELLED else "markers",
+            text=[escape(m[2].split(" (")[0]) for m in marks if m[3] is product],
+            textposition="top center",
+            textfont={"size": 12, "color": INK},
             marker={"color": ACCENT if product else INK, "symbol": "circle" if product else "square-open", "size": 11},
             hovertext=[escape(m[2]) for m in marks if m[3] is product],
             hoverinfo="text",
@@ -166,7 +170,7 @@ def _wiring_plot(report: CompileReport) -> Plot | None:
         for product in (True, False)
     ]
     figure = framed([wires, *points], across="hidden layer (0: inputs)", up="")
-    figure.update_yaxes(visible=False, range=[-0.08, 1.08])
+    figure.update_yaxes(visible=False, range=[-0.08, 1.16])
     figure.update_xaxes(dtick=1 if report.layers <= 16 else None, range=[-0.4, report.layers + 0.4], showgrid=False)
     caption = "Every mark is a group of neurons that forms one value; hovering names its monomial and its neurons."
     legend = (Key("circle", "input or product"), Key("square", "value carried through the layer"))
