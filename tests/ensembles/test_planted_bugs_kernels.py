@@ -1,14 +1,11 @@
 """One-line bugs planted in the sampling of kernels; a named check must fail for each, and pass without it."""
 
-import importlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FunctionType
+from collections.abc import Callable
 
 import pytest
 
 from ensembles import test_kernel_sampling as checks
+from tests.planting import planted
 
 moments, relu, linear = (
     checks.check_moments_of_kept_kernels,
@@ -34,28 +31,6 @@ BUGS = [
     ("ensembles.kernel_moments", "m3 * n**2 / ((n - 1) * (n - 2))", "m3", moments),
     ("ensembles.explicit_networks", "math.sqrt(long / fan_in)", "1.0", checks.check_orthogonal_matrices),
 ]  # fmt: skip
-
-
-@contextmanager
-def planted(module_name: str, sound: str, broken: str) -> Iterator[None]:
-    """Run with one line of `rgflow.<module_name>` replaced."""
-    module = importlib.import_module(f"rgflow.{module_name}")
-    assert module.__file__ is not None
-    path = Path(module.__file__)
-    text = path.read_text()
-    assert text.count(sound) == 1, f"{sound!r} stands {text.count(sound)} times in {module_name}"
-    functions = {name: value for name, value in vars(module).items() if isinstance(value, FunctionType)}
-    own = {name: value for name, value in functions.items() if value.__module__ == module.__name__}
-    codes = {name: function.__code__ for name, function in own.items()}
-    mutated = dict(vars(module))
-    exec(compile(text.replace(sound, broken), str(path), "exec"), mutated)
-    try:
-        for name, function in own.items():  # wherever a function was imported, it now runs the mutated code
-            function.__code__ = mutated[name].__code__
-        yield
-    finally:
-        for name, function in own.items():
-            function.__code__ = codes[name]
 
 
 @pytest.mark.parametrize(("module", "sound", "broken", "check"), BUGS, ids=[f"{bug[0]}: {bug[2]}" for bug in BUGS])

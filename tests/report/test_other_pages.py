@@ -12,7 +12,9 @@ from tests.report.theory_examples import every_theory_example
 pytestmark = pytest.mark.page
 
 THEORY = every_theory_example()
-EXPECTED = {name: len(theory_plots(report)) for name, report in THEORY.items()} | {"compile": len(compile_plots(REPORT))}
+EXPECTED = {name: len(theory_plots(report)) for name, report in THEORY.items()} | {
+    "compile": len(compile_plots(REPORT))
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
 """One-line bugs planted in the theory; a named check must fail for each, and pass without it."""
 
-import importlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FunctionType
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
+from tests import planting
 from theory import test_batch_forecast, test_pair_flow
 
 GOLDEN = {case["id"]: case for kind in ("cases", "kurtosis") for case in test_pair_flow.GOLDEN[kind]}
@@ -51,26 +49,9 @@ BUGS = [
 ]  # fmt: skip
 
 
-@contextmanager
-def planted(room: str, sound: str, broken: str) -> Iterator[None]:
+def planted(room: str, sound: str, broken: str) -> AbstractContextManager[None]:
     """Run with one line of `rgflow.theory.<room>` replaced."""
-    module = importlib.import_module(f"rgflow.theory.{room}")
-    assert module.__file__ is not None
-    path = Path(module.__file__)
-    text = path.read_text()
-    assert text.count(sound) == 1, f"{sound!r} stands {text.count(sound)} times in {room}"
-    functions = {name: value for name, value in vars(module).items() if isinstance(value, FunctionType)}
-    own = {name: value for name, value in functions.items() if value.__module__ == module.__name__}
-    codes = {name: function.__code__ for name, function in own.items()}
-    mutated = dict(vars(module))
-    exec(compile(text.replace(sound, broken), str(path), "exec"), mutated)
-    try:
-        for name, function in own.items():  # wherever a function was imported, it now runs the mutated code
-            function.__code__ = mutated[name].__code__
-        yield
-    finally:
-        for name, function in own.items():
-            function.__code__ = codes[name]
+    return planting.planted(f"theory.{room}", sound, broken)
 
 
 @pytest.mark.parametrize(("room", "sound", "broken", "check"), BUGS, ids=[f"{bug[0]}: {bug[2]}" for bug in BUGS])

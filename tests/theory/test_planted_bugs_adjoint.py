@@ -1,16 +1,13 @@
 """One-line bugs planted in the matrix-free statistics; a named check must fail for each, and pass without it."""
 
-import importlib
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from types import FunctionType
 
 import pytest
 
 from theory import test_functional_statistics as checks
+from theory.test_planted_bugs import planted
 
 RELU, TANH = checks.GOLDEN[0], checks.GOLDEN[2]
 relu = partial(checks.test_prediction_shift_and_variance_equal_the_reference_on_pair_space, RELU)
@@ -35,38 +32,6 @@ BUGS = [
     ("seed_statistics", "if dimension > _LARGEST_CONTROL", "if dimension > 9 * _LARGEST_CONTROL", refused),
     ("functional_dimension", "/ size / sum(1 / n for n in network.widths[1:-1])", "/ size", dimension),
 ]  # fmt: skip
-
-
-def own_functions(module: object, namespace: dict) -> dict[str, FunctionType]:
-    """Functions of a module and methods of its classes by qualified name."""
-    name = getattr(module, "__name__", "")
-    found = {}
-    for value in namespace.values():
-        if getattr(value, "__module__", "") == name:
-            members = vars(value).values() if isinstance(value, type) else [value]
-            found |= {f.__qualname__: f for f in members if isinstance(f, FunctionType) and f.__module__ == name}
-    return found
-
-
-@contextmanager
-def planted(room: str, sound: str, broken: str) -> Iterator[None]:
-    """Run with one line of `rgflow.theory.<room>` replaced, in functions and methods alike."""
-    module = importlib.import_module(f"rgflow.theory.{room}")
-    path = Path(str(module.__file__))
-    text = path.read_text()
-    assert text.count(sound) == 1, f"{sound!r} stands {text.count(sound)} times in {room}"
-    mutated = dict(vars(module))
-    exec(compile(text.replace(sound, broken), str(path), "exec"), mutated)
-    own, new = own_functions(module, vars(module)), own_functions(module, mutated)
-    codes = {name: function.__code__ for name, function in own.items()}
-    try:
-        for name, function in own.items():
-            if function.__code__.co_freevars == new[name].__code__.co_freevars:
-                function.__code__ = new[name].__code__
-        yield
-    finally:
-        for name, function in own.items():
-            function.__code__ = codes[name]
 
 
 @pytest.mark.parametrize(("room", "sound", "broken", "check"), BUGS, ids=[f"{bug[0]}: {bug[2]}" for bug in BUGS])

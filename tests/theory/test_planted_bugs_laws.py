@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ensembles.test_planted_bugs_kernels import planted
+from tests.planting import planted
 from theory import test_orthogonal, test_skewed_weights
 
 

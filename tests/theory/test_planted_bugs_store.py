@@ -1,16 +1,14 @@
 """One-line bugs planted in stores, regressions and the iterations behind them; a named check must fail for each."""
 
-import importlib
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
 from numerics import test_symmetric_iterations as iterations
+from tests.planting import planted
 from theory import test_gram_store as stores
 from theory import test_kernel_regression as regressions
 
@@ -109,39 +107,6 @@ BUGS = [
     ("numerics.lanczos_quadrature", "math.hypot(found.error, found.gap)", "found.error", quadrature),
     ("numerics.lanczos_quadrature", "- beside * before", "", diagonal),
 ]  # fmt: skip
-
-
-def _own(module: ModuleType, names: dict[str, Any]) -> Iterator[tuple[str, FunctionType]]:
-    """Functions and methods that a module defines, by qualified name."""
-    for value in names.values():
-        if isinstance(value, FunctionType) and value.__module__ == module.__name__:
-            yield value.__qualname__, value
-        if isinstance(value, type) and value.__module__ == module.__name__:
-            for member in vars(value).values():
-                method = getattr(member, "__wrapped__", getattr(member, "func", getattr(member, "fget", member)))
-                if isinstance(method, FunctionType):
-                    yield f"{value.__qualname__}.{method.__name__}", method
-
-
-@contextmanager
-def planted(room: str, sound: str, broken: str) -> Iterator[None]:
-    """Run with one line of `rgflow.<room>` replaced, in functions and in methods."""
-    module = importlib.import_module(f"rgflow.{room}")
-    path = Path(str(module.__file__))
-    text = path.read_text()
-    assert text.count(sound) == 1, f"{sound!r} stands {text.count(sound)} times in {room}"
-    mutated = dict(vars(module))
-    exec(compile(text.replace(sound, broken), str(path), "exec"), mutated)
-    changed = dict(_own(module, mutated))
-    pairs = [(function, function.__code__, changed[name].__code__) for name, function in _own(module, vars(module))]
-    try:
-        for function, _, code in pairs:
-            if len(function.__code__.co_freevars) == len(code.co_freevars):
-                function.__code__ = code
-        yield
-    finally:
-        for function, code, _ in pairs:
-            function.__code__ = code
 
 
 @pytest.mark.parametrize(("room", "sound", "broken", "check"), BUGS, ids=[f"{bug[0]}: {bug[1]}" for bug in BUGS])
