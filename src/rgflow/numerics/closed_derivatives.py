@@ -21,7 +21,10 @@ _SINGULAR = 4e-16
 
 @dataclass(frozen=True)
 class ClosedDerivatives:
-    """T11, T20, T02, T22, T31, T13, T40, T04 without contacts, and the contact, each of the shape of y."""
+    """T11, T20, T02, T22, T31, T13, T40, T04 without contacts, and the contact, each of the shape of y.
+
+    `blur` (..., 3) is what the rounding of K leaves unknown of T22, T40, T04 where it hides whether two inputs coincide.
+    """
 
     t11: Tensor
     t20: Tensor
@@ -32,6 +35,7 @@ class ClosedDerivatives:
     t40: Tensor
     t04: Tensor
     contact: Tensor
+    blur: Tensor
 
 
 def closed_derivatives(activation: Activation, x: Tensor, y: Tensor, *, w: Tensor) -> ClosedDerivatives | None:
@@ -46,7 +50,18 @@ def closed_derivatives(activation: Activation, x: Tensor, y: Tensor, *, w: Tenso
     if form is None or there is None or back is None or there.bend is None or back.bend is None:
         return None
     higher = form(activation, x, y, w)
-    return ClosedDerivatives(there.slope, there.bend, back.bend, *higher)
+    return ClosedDerivatives(there.slope, there.bend, back.bend, *higher, _blur(activation, x, higher[-1], w=w))
+
+
+def _blur(activation: Activation, x: Tensor, contact: Tensor, *, w: Tensor) -> Tensor:
+    """Return D's uncertainty sqrt(4e-16 x w) in the terms that are proportional to D, where D itself is lost in rounding."""
+    slopes = activation.scale_invariant
+    none = torch.zeros_like(x)
+    if slopes is None:
+        return torch.stack([none, none, none], -1)
+    root = (slopes[0] - slopes[1]) ** 2 / (2.0 * math.pi) * (_SINGULAR * x * w).sqrt()
+    lost = (contact == 0) & (x > 0) & (w > 0)
+    return torch.stack([torch.where(lost, root / scale.clamp_min(1e-300), none) for scale in (x * w, x * x, w * w)], -1)
 
 
 def _scale_invariant(activation: Activation, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, ...]:

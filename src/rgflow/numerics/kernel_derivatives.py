@@ -283,9 +283,11 @@ def _off_diagonal(activation: Activation, kernel: Tensor, tolerance: float) -> P
 
 
 def _with_errors(closed: ClosedDerivatives) -> PairDerivatives:
-    """Closed forms with the rounding of a dozen operations as their errors."""
-    parts = {field.name: getattr(closed, field.name) for field in fields(closed)}
+    """Closed forms with the rounding of a dozen operations as their errors, and what rounding of K leaves unknown."""
+    parts = {field.name: getattr(closed, field.name) for field in fields(closed) if field.name != "blur"}
     errors = {f"{name}_error": _ROUNDING * parts[name].abs() for name in _SECOND}
+    for name, blur in zip(("t22_error", "t40_error", "t04_error"), closed.blur.unbind(-1), strict=True):
+        errors[name] = errors[name] + blur
     first = _ROUNDING * torch.stack([parts[name].abs() for name in ("t11", "t20", "t02")]).amax(0)
     return PairDerivatives(**parts, **errors, first_error=first)
 

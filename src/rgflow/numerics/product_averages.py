@@ -39,7 +39,7 @@ _TARGETS = (1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 # Rows that miss the aim (entire functions grow off the real axis in their own ways) get finer lattices, thrice at most.
 _REFINED = (1.5, 2.25, 3.4)
 _ORDERS = (24, 20, 16, 14, 12, 10, 8)
-_LUXURY = 12  # orders above this may spend a tenth of the budget: they are for few inputs
+_LUXURY = 12  # orders above this may spend a fiftieth of the budget, a quarter of a second: they are for few inputs
 _TRIAL = 2  # order of the rule that counts the panels
 _AIM = 1e-13  # tail that panels may leave out
 # Panels of neighbouring orders may err alike: their difference counts several times (measured: never above 2.2).
@@ -281,7 +281,7 @@ def _panelled(rows: _Rows, table: FunctionTable, points: np.ndarray, budget: flo
     trial = _on_panels(rows, table, points, _TRIAL)
     counts, axes = trial[:, 1].numpy(), rows.axes.astype(float)
     affordable = (
-        order for order in _ORDERS if _panel_cost(counts, axes, order) <= budget * (0.1 if order > _LUXURY else 1.0)
+        order for order in _ORDERS if _panel_cost(counts, axes, order) <= budget * (0.02 if order > _LUXURY else 1.0)
     )
     best = next(affordable, _ORDERS[-1])
     values, lesser = (_on_panels(rows, table, points, order)[:, 0] for order in (best, best - 2))
