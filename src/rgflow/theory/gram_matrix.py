@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from rgflow.errors import SettingError
 from rgflow.records import MLP
 from rgflow.theory.gram_job import GramJob
 from rgflow.theory.gram_planning import GramError, GramPlan, gram_plan
-from rgflow.theory.gram_tiles import gram_tile
+from rgflow.theory.gram_tiles import GramTile, gram_tile, mirror_tile
 from rgflow.theory.stored_matrix import StoredMatrix
 
 __all__ = ["Gram", "Spans", "allowed_memory", "forecast_memory", "gram", "tile_spans"]
@@ -95,13 +96,15 @@ def gram(
     plan = gram_plan(
         network, x1, x2, kind=kind, dtype=dtype, device=device, bias_rate=bias_rate, weight_rate=weight_rate
     )
-    results = [torch.empty(plan.shape, dtype=dtype, device=device) if name in plan.kind else None for name in _KINDS]
+    results = GramTile(*(_empty(plan) if name in plan.kind else None for name in _KINDS))
     tiles = list(tile_spans(plan))
     for done, spans in enumerate(tiles, 1):
-        _fill(plan, spans, results)
+        gram_tile(plan, spans.rows, spans.columns, into=results)
+        if plan.symmetric and spans.rows != spans.columns:
+            mirror_tile(plan, spans.rows, spans.columns, into=results)
         if progress is not None:
             progress("Gram tiles", done / len(tiles))
-    return Gram(results[0], results[1], plan.error, plan, forecast)
+    return Gram(results.kernel, results.tangent, plan.error, plan, forecast)
 
 
 _KINDS = ("kernel", "tangent")
@@ -121,14 +124,11 @@ def tile_spans(plan: GramPlan, block: Spans | None = None) -> Iterator[Spans]:
             yield Spans(rows, slice(b, min(b + width, whole.columns.stop)))
 
 
-def _fill(plan: GramPlan, spans: Spans, results: list[Tensor | None]) -> None:
-    tile = gram_tile(plan, spans.rows, spans.columns)
-    for result, part in zip(results, (tile.kernel, tile.tangent), strict=True):
-        if result is None or part is None:
-            continue
-        result[spans.rows, spans.columns] = part
-        if plan.symmetric and spans.rows != spans.columns:
-            result[spans.columns, spans.rows] = part.T
+def _empty(plan: GramPlan) -> Tensor:
+    if plan.device != "cpu":
+        return torch.empty(plan.shape, dtype=plan.dtype, device=plan.device)
+    # NumPy asks for large pages where the system has them: their first touch costs half.
+    return torch.from_numpy(np.empty(plan.shape, np.float32 if plan.dtype == torch.float32 else np.float64))
 
 
 def forecast_memory(

@@ -86,7 +86,12 @@ def _scale_invariant(
     size, factor = even**2 + odd**2, 2.0 * odd**2 / math.pi
     product = (variance[first] * variance[second]).sqrt()
     positive = product > 0
-    gap = size * excess - factor * product * _sine_excess(angle)
+    # Beyond a right angle in terms of pi - t, so that |z| of nearly opposite inputs keeps its digits.
+    rest = math.pi - angle
+    opposite = 2.0 * product * (even**2 * torch.cos(0.5 * rest) ** 2 + odd**2 * torch.sin(0.5 * rest) ** 2)
+    gap = torch.where(angle > 0.5 * math.pi, opposite, size * excess) - factor * product * _sine_excess(
+        torch.minimum(angle, rest)
+    )
     # A variable that is constantly 0 has the slope PyTorch gives it at 0, that of the negative side.
     single = torch.where(variance > 0, torch.full_like(variance, even), slopes[1])
     slope = torch.where(positive, even**2 + factor * (0.5 * math.pi - angle), single[first] * single[second])
