@@ -18,6 +18,7 @@ from rgflow.theory.tile_formulas import GramTile
 __all__ = ["compiled_tile", "reflect_tile"]
 
 _EIGHT = 8  # coefficients that one pass of the loops takes
+_ARCTANGENT = 16  # powers of the arctangent: 1e-14 on all of [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _layered(plan: GramPlan, programme: LayerProgramme, work: _Work) -> None:
     else:
         powers = _arctangent(plan.dtype, programme.largest)
         gelu = programme.family == "gelu"
-        gram_loops.arc_layers(work.cosine.numpy(), work.place, gelu, *powers, constants, steps, *ends)
+        gram_loops.arc_layers(work.cosine.numpy(), work.place, gelu, powers, tuple(constants), steps, *ends)
 
 
 def _numbers(layers: InputLayers, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +123,7 @@ def _type(dtype: torch.dtype) -> type[np.floating]:
 def _constants(dtype: torch.dtype, start: tuple[float, float, float], largest: float) -> np.ndarray:
     """Numbers that the loops use, in the order in which they index them."""
     z = 2.0 / max(largest, 1e-150) ** 2
-    shares = (0.25, 0.5 / math.pi, 2.0 / math.pi)
+    shares = (0.25, 0.5 / math.pi, 1.0 / math.pi, 2.0 / math.pi, 4.0 / math.pi)
     return np.array([1.0, 0.5, 2.0, 4.0, math.pi, 0.5 * math.pi, *start, z, *shares], _type(dtype))
 
 
@@ -137,8 +138,9 @@ def _arcsine(dtype: torch.dtype) -> tuple[np.ndarray, int]:
 
 
 @cache
-def _arctangent(dtype: torch.dtype, largest: float) -> tuple[np.ndarray, int]:
-    return _ready(arctangent_powers(max(largest, 1e-3), torch.finfo(dtype).eps), dtype)
+def _arctangent(dtype: torch.dtype, largest: float) -> tuple[np.floating, ...]:
+    powers = arctangent_powers(max(largest, 1e-3), torch.finfo(dtype).eps)[:_ARCTANGENT]
+    return tuple(np.pad(powers, (0, _ARCTANGENT - len(powers))).astype(_type(dtype)))
 
 
 def _padded(form: SeparableForm) -> np.ndarray:

@@ -232,72 +232,93 @@ def angle_layers(
                 result[b] = final * last[b] * sign[b]
 
 
+@njit(inline="always", **_OPTIONS)
+def _arc(t, powers, constants):
+    """Return asin(t) / 2, by the arctangent of t / (1 + w) in sixteen powers, and 1 / w; w = sqrt(1 - t^2)."""
+    one = constants[0]
+    w = math.sqrt(one - t * t)
+    both = one / (w * (one + w))
+    tan = t * w * both
+    x = constants[9] * tan * tan - one
+    s = powers[15] * x + powers[14]
+    s = s * x + powers[13]
+    s = s * x + powers[12]
+    s = s * x + powers[11]
+    s = s * x + powers[10]
+    s = s * x + powers[9]
+    s = s * x + powers[8]
+    s = s * x + powers[7]
+    s = s * x + powers[6]
+    s = s * x + powers[5]
+    s = s * x + powers[4]
+    s = s * x + powers[3]
+    s = s * x + powers[2]
+    s = s * x + powers[1]
+    s = s * x + powers[0]
+    return tan * s, (one + w) * both
+
+
+@njit(**_OPTIONS)
+def _gelu_layer(y, theta, row, column, step, powers, constants):
+    one, quarter, by_two_pi, by_pi = constants[0], constants[10], constants[11], constants[12]
+    r_a, x_a, p_a = row
+    r, x, p = column[0], column[1], column[2]
+    scale, bias, rate_b, rate_w = step
+    for b in range(y.shape[0]):
+        size, k = r_a * r[b], y[b]
+        arc, inverse = _arc(k * size, powers, constants)
+        inverse = size * inverse
+        root = by_two_pi * inverse
+        angle = quarter + by_pi * arc
+        ends = p_a + p[b] - one
+        peak = (x_a * x[b] + k * k * ends) * root
+        value = k * angle + peak
+        slope = angle + k * (root * (one + ends + ends) + peak * inverse * inverse)
+        theta[b] = rate_b + rate_w * value + scale * slope * theta[b]
+        y[b] = bias + scale * value
+
+
+@njit(**_OPTIONS)
+def _erf_layer(y, theta, row, column, step, powers, constants):
+    two_by_pi, four_by_pi = constants[13], constants[14]
+    scale, bias, rate_b, rate_w = step
+    r_a, r = row[0], column[0]
+    for b in range(y.shape[0]):
+        size = r_a * r[b]
+        arc, inverse = _arc(y[b] * size, powers, constants)
+        value = four_by_pi * arc
+        slope = two_by_pi * size * inverse
+        theta[b] = rate_b + rate_w * value + scale * slope * theta[b]
+        y[b] = bias + scale * value
+
+
 @njit(parallel=True, **_OPTIONS)
-def arc_layers(
-    cosine,
-    place,
-    gelu,
-    arctangent,
-    arctangent_terms,
-    constants,
-    steps,
-    row,
-    row_ends,
-    column,
-    column_ends,
-    kernel,
-    tangent,
-):
-    """Erf and GELU, all layers; `row` (layers, 3, a) and `column`: r, variance, r^2; `row_ends` (2, a)."""
+def arc_layers(cosine, place, gelu, powers, constants, steps, row, row_ends, column, column_ends, kernel, tangent):
+    """Erf and GELU, all layers; `row` (layers, 3, a) and `column`: r, variance, r^2; `row_ends` (2, a).
+
+    `powers`: sixteen numbers in a tuple, `constants` too: loops without branches need them in registers.
+    """
     height, width = cosine.shape
-    groups = (height + 7) // 8
-    one, scale_z = constants[0], constants[9]
-    quarter, by_two_pi, two_by_pi = constants[10], constants[11], constants[12]
-    for group in prange(groups):
-        work = np.empty((5, width), cosine.dtype)
+    for group in prange((height + 7) // 8):
+        values = np.empty(width, cosine.dtype)
+        tangents = np.empty(width, cosine.dtype)
         for a in range(group * 8, min(group * 8 + 8, height)):
             start = place[2] * (a // 8 * 8)
-            wide, known = width - start, cosine[a][start:]
-            inverse, tan, v = work[0][start:], work[1][start:], work[2][start:]
-            arc, y = work[3][start:], work[4][start:]
-            theta = tangent[place[0] + a][place[1] + start : place[1] + width]
-            result = kernel[place[0] + a][place[1] + start : place[1] + width]
+            known, y, theta = cosine[a][start:], values[start:], tangents[start:]
             begin, first = row_ends[0, a], column_ends[0][start:]
-            for b in range(wide):
+            for b in range(width - start):
                 y[b] = begin * first[b] * known[b]
                 theta[b] = constants[6] + constants[7] * (y[b] - constants[8])
             for layer in range(steps.shape[0]):
-                scale, bias, rate_b, rate_w = steps[layer, 0], steps[layer, 1], steps[layer, 2], steps[layer, 3]
-                r_a, x_a, p_a = row[layer, 0, a], row[layer, 1, a], row[layer, 2, a]
-                r, x, p = column[layer, 0][start:], column[layer, 1][start:], column[layer, 2][start:]
-                for b in range(wide):
-                    t = y[b] * (r_a * r[b])
-                    w = math.sqrt(one - t * t)
-                    both = one / (w * (one + w))
-                    inverse[b] = (one + w) * both
-                    tan[b] = t * w * both
-                    v[b] = scale_z * tan[b] * tan[b] - one
-                _horner(arc, v, arctangent, arctangent_terms)
+                of_row = (row[layer, 0, a], row[layer, 1, a], row[layer, 2, a])
+                step = (steps[layer, 0], steps[layer, 1], steps[layer, 2], steps[layer, 3])
+                of_column = (column[layer, 0][start:], column[layer, 1][start:], column[layer, 2][start:])
                 if gelu:
-                    for b in range(wide):
-                        root = by_two_pi * (r_a * r[b]) * inverse[b]
-                        angle = quarter + by_two_pi * (tan[b] + tan[b]) * arc[b]
-                        ends = p_a + p[b] - one
-                        k = y[b]
-                        peak = (x_a * x[b] + k * k * ends) * root
-                        value = k * angle + peak
-                        square = (r_a * r[b]) * inverse[b]
-                        slope = angle + k * root + (k + k) * ends * root + peak * k * square * square
-                        theta[b] = rate_b + rate_w * value + scale * slope * theta[b]
-                        y[b] = bias + scale * value
+                    _gelu_layer(y, theta, of_row, of_column, step, powers, constants)
                 else:
-                    for b in range(wide):
-                        value = two_by_pi * (tan[b] + tan[b]) * arc[b]
-                        slope = two_by_pi * (r_a * r[b]) * inverse[b]
-                        theta[b] = rate_b + rate_w * value + scale * slope * theta[b]
-                        y[b] = bias + scale * value
-            for b in range(wide):
-                result[b] = y[b]
+                    _erf_layer(y, theta, of_row, of_column, step, powers, constants)
+            kernel[place[0] + a][place[1] + start : place[1] + width] = y
+            tangent[place[0] + a][place[1] + start : place[1] + width] = theta
 
 
 @njit(parallel=True, **_OPTIONS)

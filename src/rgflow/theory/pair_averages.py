@@ -56,11 +56,14 @@ def pair_averages(
         known = _angle(variance, excess, first, second) if angle is None else angle
         return _scale_invariant(_slopes(activation), variance, excess, known, first=first, second=second)
     x, w = variance[first], variance[second]
-    closed = closed_pair_moments(activation, x, (x * w).sqrt() - excess, w=w)
-    own = closed_pair_moments(activation, variance, variance, w=variance)
-    if closed is not None and own is not None:
-        outer = (own.value[first] * own.value[second]).sqrt()
-        return PairAverages(own.value, own.slope, outer - closed.value, closed.slope)
+    # Inputs by themselves and pairs in one call: plans of Gram matrices consist of calls.
+    mixed = torch.cat([variance, (x * w).sqrt() - excess])
+    closed = closed_pair_moments(activation, torch.cat([variance, x]), mixed, w=torch.cat([variance, w]))
+    if closed is not None:
+        count = len(variance)
+        own, slope = closed.value[:count], closed.slope[:count]
+        outer = (own[first] * own[second]).sqrt()
+        return PairAverages(own, slope, outer - closed.value[count:], closed.slope[count:])
     return _numerical(activation, variance, excess, first, second)
 
 
