@@ -24,7 +24,7 @@ __all__ = ["Gram", "Spans", "allowed_memory", "forecast_memory", "gram", "tile_s
 
 _ROWS, _COLUMNS = 256, 512  # a tile and what is made from it stay in a second-level cache of 2 MiB
 _DEVICE_SIDE = 4096  # tiles on a GPU: 16 million entries keep it busy
-_LOOPS = 96 << 20  # compiled code and its compiler, loaded at first use (measured 70 MiB)
+_LOOPS = 160 << 20  # compiled code and its compiler, loaded at first use (measured 130 MiB with what they import)
 _SHARE = 0.8  # part of the free memory that is taken without being asked
 
 
