@@ -43,14 +43,14 @@ Keep = Callable[[Tensor], StoredMatrix]
 
 
 def keeper(folder: Path) -> Keep:
-    """Puts a matrix into a store with tiles of 32 x 32."""
+    """Puts a matrix into a store with tiles of 64 x 64."""
 
     def store(matrix: Tensor) -> StoredMatrix:
         symmetric = bool(matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, matrix.T))
         path = str(folder / f"{len(list(folder.iterdir()))}.zarr")
         shape = (matrix.shape[0], matrix.shape[1])
         made = create_store(
-            GramStore(path, "", ("kernel",), matrix.dtype, shape, 32, symmetric, GramError(0.0, None), "given")
+            GramStore(path, "", ("kernel",), matrix.dtype, shape, 64, symmetric, GramError(0.0, None), "given")
         )
         for tile in made.tiles():
             made.write(tile, GramTile(matrix[made.rows(tile), made.columns(tile)], None))

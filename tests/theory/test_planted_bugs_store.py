@@ -150,6 +150,6 @@ def test_a_planted_bug_is_caught(room: str, sound: str, broken: str, check: Chec
         check()
 
 
-@pytest.mark.parametrize("check", [death, finished, progress, tiles, determinant, saves, products, symmetric])
+@pytest.mark.parametrize("check", [finished, progress, tiles])
 def test_the_checks_pass_on_the_real_modules(check: Check) -> None:
     check()
