@@ -45,6 +45,8 @@ def test_a_planted_bug_is_caught(room: str, sound: str, broken: str, check: Call
         compiled_tile._arctangent.cache_clear()
 
     forget()
+    check()  # the control: sound code passes
+    forget()
     with planted(room, sound, broken), pytest.raises(AssertionError):
         check()
     forget()
