@@ -5,7 +5,8 @@ Kernel and tangent kernel (NTK parameterisation, no bias) of `--activations` net
 (compilation, printed apart), then medians of `--runs`. Memory: growth of the peak resident set by the runs, compilation
 included. "limit": one matrix product and one write per entry of both matrices, the least that any method pays.
 Data: rows of different norm (`free`) and of equal norm (`unit`). neural-tangents lives in an environment that this script
-builds once (pip: neural-tangents, jax 0.5.3) in `--cache`.
+builds once (pip: neural-tangents, jax 0.5.3) in `--cache`. On a busy machine compare CPU seconds at `--threads 1`: threads that
+wait for a core burn time in all methods.
 
     python benchmarks/gram.py
     python benchmarks/gram.py --sizes 1000 --depths 3 --activations relu --dtypes float64 --runs 1
@@ -185,12 +186,18 @@ def environment(cache: Path) -> str:
     return str(python)
 
 
-def cost(python: str, method: str, case: tuple, runs: int) -> dict:
+def cost(python: str, method: str, case: tuple, runs: int, threads: int) -> dict:
     activation, depth, size, dtype, data = case
     words = [python, __file__, "--job", method, "--case", activation, str(depth), str(size), dtype, data]
     paths = {"PYTHONPATH": str(ROOT / "src")} if method == "rgflow" else {"PYTHONPATH": ""}
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        paths[name] = str(threads)
     done = subprocess.run(
-        [*words, "--runs", str(runs)], capture_output=True, text=True, check=False, env={**os.environ, **paths}
+        [*words, "--runs", str(runs), "--threads", str(threads)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **paths},
     )
     if done.returncode:
         raise SystemExit(f"{method} {case} fails:\n{done.stderr[-2000:]}")
@@ -206,9 +213,9 @@ def disagreement(first: dict, second: dict) -> float:
     return max(abs(a - b) / s for (a, b), s in zip(pairs, scale, strict=True))
 
 
-def row(case: tuple, *, nt: str, runs: int) -> dict:
+def row(case: tuple, *, nt: str, runs: int, threads: int) -> dict:
     pythons = {"neural-tangents": nt}
-    found = {m: cost(pythons.get(m, sys.executable), m, case, runs) for m in METHODS}
+    found = {m: cost(pythons.get(m, sys.executable), m, case, runs, threads) for m in METHODS}
     own, other, plain, limit = (found[m] for m in METHODS)
     activation, depth, size, dtype, data = case
     print(
@@ -230,6 +237,7 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"])
     parser.add_argument("--data", nargs="+", default=["free", "unit"], choices=["free", "unit"])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores that each method may use")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "rgflow-benchmarks" / "neural-tangents")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers as JSON")
     parser.add_argument("--job", choices=METHODS, help=argparse.SUPPRESS)
@@ -237,6 +245,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.job:
         activation, depth, size, dtype, data = given.case
+        # XLA counts the cores that it may run on.
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-given.threads :])
         measure(given.job, activation, int(depth), int(size), dtype, data, given.runs)
         return
     nt = environment(given.cache)
@@ -254,7 +265,7 @@ def main() -> None:
         for t in given.dtypes
         for k in given.data
     ]
-    rows = [row(case, nt=nt, runs=given.runs) for case in cases]
+    rows = [row(case, nt=nt, runs=given.runs, threads=given.threads) for case in cases]
     if given.json:
         given.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 

@@ -294,7 +294,7 @@ print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before), foun
 
 
 def test_the_peak_of_memory_stays_below_the_budget_that_memory_itself_would_break(tmp_path: Path) -> None:
-    budget = 200 << 20
+    budget = 256 << 20
     x = inputs(3000)
     with pytest.raises(SettingError, match="the Gram matrices need"):
         gram(NETWORK, x, memory=budget)

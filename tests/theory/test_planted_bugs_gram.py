@@ -26,7 +26,7 @@ def loops(name: str, bias: float) -> Callable[[], None]:
 BUGS = [
     ("depth_function", "rate_w * activity + scale", "rate_w * activity * 0.5 + scale", recursion("relu", 3, 0.0)),
     ("depth_function", "excess = scale * found.excess", "excess = found.excess", recursion("relu", 3, 0.0)),
-    ("pair_averages", "gap = size * excess - factor", "gap = size * excess + factor", recursion("relu", 3, 0.0)),
+    ("pair_averages", "size * excess) - factor", "size * excess) + factor", recursion("relu", 3, 0.0)),
     ("layer_programme", "half_turn = 0.5 * torch", "half_turn = 0.6 * torch", recursion("leaky_relu(0.2)", 10, 0.1)),
     ("layer_programme", "else 1.0 / (1.0 + x)", "else 1.0 / (1.0 + 1.1 * x)", recursion("gelu", 3, 0.0)),
     ("tile_formulas", "+ y * root + 2.0 * y * ends", "+ y * root + 1.0 * y * ends", loops("gelu", 0.0)),
@@ -44,6 +44,8 @@ def test_a_planted_bug_is_caught(room: str, sound: str, broken: str, check: Call
         compiled_tile._arcsine.cache_clear()
         compiled_tile._arctangent.cache_clear()
 
+    forget()
+    check()  # the control: sound code passes
     forget()
     with planted(room, sound, broken), pytest.raises(AssertionError):
         check()

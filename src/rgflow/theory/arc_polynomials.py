@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rgflow.theory.angle_variable import to_coefficients
+
 __all__ = ["arcsine_powers", "arctangent_powers"]
 
 _POINTS = 48  # twice the terms that float64 needs: the nearest singularity lies at v = 3, where terms fall as 5.8^-k
@@ -30,7 +32,8 @@ def _ratio(function: Callable[[np.ndarray], np.ndarray], z: np.ndarray) -> np.nd
 def _powers(function: Callable[[np.ndarray], np.ndarray], rounding: float) -> np.ndarray:
     phase = (np.arange(_POINTS) + 0.5) * np.pi / _POINTS
     values = function(np.cos(phase))
-    coefficients = np.cos(np.outer(np.arange(_POINTS), phase)) @ values * (2.0 / _POINTS)
-    coefficients[0] *= 0.5
-    kept = np.flatnonzero(np.abs(coefficients) > 0.5 * rounding).max() + 1
+    coefficients = to_coefficients(_POINTS).numpy() @ values
+    # Sixteen units of float64: 16 terms, two passes of the loops, for 1e-14 of the whole; less is noise of the transform.
+    noise = 16.0 * np.finfo(float).eps
+    kept = np.flatnonzero(np.abs(coefficients) > max(0.5 * rounding, noise)).max() + 1
     return np.polynomial.chebyshev.cheb2poly(coefficients[:kept])

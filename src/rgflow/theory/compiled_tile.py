@@ -1,6 +1,7 @@
 """Handing one tile of a Gram matrix to the compiled loops of `gram_loops`, as NumPy arrays of the working dtype."""
 
 import math
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -14,31 +15,68 @@ from rgflow.theory.layer_programme import InputLayers, LayerProgramme
 from rgflow.theory.separable_form import SeparableForm
 from rgflow.theory.tile_formulas import GramTile
 
-__all__ = ["compiled_tile"]
+__all__ = ["compiled_tile", "reflect_tile"]
 
 _EIGHT = 8  # coefficients that one pass of the loops takes
+_ARCTANGENT = 16  # powers of the arctangent: 1e-14 on all of [-1, 1]
 
 
-def compiled_tile(plan: GramPlan, rows: slice, columns: slice) -> GramTile:
-    """Return the tile of `rows` and `columns` (both with start and stop)."""
-    first, second = plan.rows[rows], plan.columns[columns]
-    cosine = first @ second.T
+@dataclass(frozen=True)
+class _Work:
+    """One tile: its spans, its cosines, where it stands in the `results` (row, column, 1 if on the diagonal)."""
+
+    rows: slice
+    columns: slice
+    cosine: Tensor
+    place: np.ndarray
+    results: GramTile
+
+
+def compiled_tile(plan: GramPlan, rows: slice, columns: slice, *, into: GramTile | None = None) -> GramTile:
+    """Return the tile of `rows` and `columns` (both with start and stop), as views of whole matrices `into` if given.
+
+    On the diagonal of a symmetric plan (rows == columns) the entries below the diagonal are left alone.
+    """
+    cosine = plan.rows[rows] @ plan.columns[columns].T
+    upper = int(plan.symmetric and rows == columns)
+    separable = isinstance(plan.programme, SeparableProgramme)
+    wanted = [separable is False or name in plan.kind for name in ("kernel", "tangent")]
+    whole = into if into is not None and (separable or len(plan.kind) == 2) else None
+    # Layers make both matrices; one that was not asked for must not take the room of a whole matrix.
+    results = whole or GramTile(*(torch.empty_like(cosine) if w else None for w in wanted))
+    place = np.array([rows.start, columns.start, upper] if whole else [0, 0, upper])
+    work = _Work(rows, columns, cosine, place, results)
     if isinstance(plan.programme, SeparableProgramme):
-        return _separable(plan, plan.programme, cosine, rows, columns)
-    assert isinstance(plan.programme, LayerProgramme)
-    return _layered(plan, plan.programme, cosine, rows, columns)
+        _separable(plan, plan.programme, work)
+    else:
+        assert isinstance(plan.programme, LayerProgramme)
+        _layered(plan, plan.programme, work)
+    if into is None:
+        return results
+    views = GramTile(*(None if m is None else m[rows, columns] for m in (into.kernel, into.tangent)))
+    if whole is None:
+        for view, part in ((views.kernel, results.kernel), (views.tangent, results.tangent)):
+            if view is not None and part is not None:
+                view.copy_(part)
+    return views
 
 
-def _separable(plan: GramPlan, programme: SeparableProgramme, cosine: Tensor, rows: slice, columns: slice) -> GramTile:
+def reflect_tile(matrix: Tensor, rows: slice, columns: slice) -> None:
+    """Copy a finished tile above the diagonal of a symmetric matrix to its place below."""
+    gram_loops.reflect(matrix.numpy(), rows.start, rows.stop, columns.start, columns.stop)
+
+
+def _separable(plan: GramPlan, programme: SeparableProgramme, work: _Work) -> None:
     kind = _type(plan.dtype)
-    variable, v = programme.variable, cosine.numpy()
+    variable, v = programme.variable, work.cosine.numpy()
     segment = np.zeros(v.shape if len(programme.edges) > 2 else (len(v), 1), np.int32)
     if variable.stretch is not None:
         arcsine, terms = _arcsine(plan.dtype)
         gram_loops.places(
             v,
-            plan.rows[rows].numpy(),
-            plan.columns[columns].numpy(),
+            plan.rows[work.rows].numpy(),
+            plan.columns[work.columns].numpy(),
+            work.place,
             kind(plan.near),
             np.array([variable.gain, variable.stretch], kind),
             np.array(programme.edges, kind),
@@ -47,59 +85,30 @@ def _separable(plan: GramPlan, programme: SeparableProgramme, cosine: Tensor, ro
             _constants(plan.dtype, (0.0, 0.0, 0.0), 1.0),
             segment,
         )
-    parts = []
-    for form in (programme.kernel, programme.tangent):
-        out = None if form is None else torch.empty_like(cosine)
+    for form, out in ((programme.kernel, work.results.kernel), (programme.tangent, work.results.tangent)):
         if form is not None and out is not None:
-            factors = form.row[rows].numpy(), form.column[:, columns].to(plan.dtype).contiguous().numpy()
-            gram_loops.separable(v, segment, *factors, _padded(form), np.array(form.terms), out.numpy())
-        parts.append(out)
-    return GramTile(*parts)
+            factors = form.row[work.rows].numpy(), form.column[:, work.columns].to(plan.dtype).contiguous().numpy()
+            terms = np.array(form.terms)
+            gram_loops.separable(v, segment, *factors, _padded(form), terms, work.place, out.numpy())
 
 
-def _layered(plan: GramPlan, programme: LayerProgramme, cosine: Tensor, rows: slice, columns: slice) -> GramTile:
+def _layered(plan: GramPlan, programme: LayerProgramme, work: _Work) -> None:
     kind = _type(plan.dtype)
     steps = programme.steps.numpy().astype(kind)
-    row, column = programme.row.part(rows), programme.column.part(columns)
-    of_row, row_ends = _numbers(row, plan.dtype)
-    of_column, column_ends = _numbers(column, plan.dtype)
-    kernel, tangent = torch.empty_like(cosine), torch.empty_like(cosine)
+    of_row = _numbers(programme.row.part(work.rows), plan.dtype)
+    of_column = _numbers(programme.column.part(work.columns), plan.dtype)
+    kernel, tangent = work.results.kernel, work.results.tangent
+    assert kernel is not None
+    assert tangent is not None
+    ends = (*of_row, *of_column, kernel.numpy(), tangent.numpy())
     constants = _constants(plan.dtype, programme.start, programme.largest)
     if programme.family == "scale-invariant":
-        arcsine, terms = _arcsine(plan.dtype)
-        gram_loops.angle_layers(
-            cosine.numpy(),
-            plan.rows[rows].numpy(),
-            plan.columns[columns].numpy(),
-            kind(plan.near),
-            arcsine,
-            terms,
-            constants,
-            steps,
-            of_row,
-            row_ends,
-            of_column,
-            column_ends,
-            kernel.numpy(),
-            tangent.numpy(),
-        )
+        vectors = (plan.rows[work.rows].numpy(), plan.columns[work.columns].numpy(), work.place, kind(plan.near))
+        gram_loops.angle_layers(work.cosine.numpy(), *vectors, *_arcsine(plan.dtype), constants, steps, *ends)
     else:
-        powers, terms = _arctangent(plan.dtype, programme.largest)
-        gram_loops.arc_layers(
-            cosine.numpy(),
-            programme.family == "gelu",
-            powers,
-            terms,
-            constants,
-            steps,
-            of_row,
-            row_ends,
-            of_column,
-            column_ends,
-            kernel.numpy(),
-            tangent.numpy(),
-        )
-    return GramTile(kernel, tangent)
+        powers = _arctangent(plan.dtype, programme.largest)
+        gelu = programme.family == "gelu"
+        gram_loops.arc_layers(work.cosine.numpy(), work.place, gelu, powers, tuple(constants), steps, *ends)
 
 
 def _numbers(layers: InputLayers, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +123,7 @@ def _type(dtype: torch.dtype) -> type[np.floating]:
 def _constants(dtype: torch.dtype, start: tuple[float, float, float], largest: float) -> np.ndarray:
     """Numbers that the loops use, in the order in which they index them."""
     z = 2.0 / max(largest, 1e-150) ** 2
-    shares = (0.25, 0.5 / math.pi, 2.0 / math.pi)
+    shares = (0.25, 0.5 / math.pi, 1.0 / math.pi, 2.0 / math.pi, 4.0 / math.pi)
     return np.array([1.0, 0.5, 2.0, 4.0, math.pi, 0.5 * math.pi, *start, z, *shares], _type(dtype))
 
 
@@ -129,8 +138,9 @@ def _arcsine(dtype: torch.dtype) -> tuple[np.ndarray, int]:
 
 
 @cache
-def _arctangent(dtype: torch.dtype, largest: float) -> tuple[np.ndarray, int]:
-    return _ready(arctangent_powers(max(largest, 1e-3), torch.finfo(dtype).eps), dtype)
+def _arctangent(dtype: torch.dtype, largest: float) -> tuple[np.floating, ...]:
+    powers = arctangent_powers(max(largest, 1e-3), torch.finfo(dtype).eps)[:_ARCTANGENT]
+    return tuple(np.pad(powers, (0, _ARCTANGENT - len(powers))).astype(_type(dtype)))
 
 
 def _padded(form: SeparableForm) -> np.ndarray:

@@ -96,14 +96,17 @@ def _homogeneous(law: DepthLaw, precision: Precision) -> DepthFit:
         len(edges) - 1, len(parts), len(parts), max(1, *(p.terms[0] for p in parts)), dtype=torch.float64
     )
     for place, part in enumerate(parts):
-        core[:, place, place, : part.core.shape[-1]] = part.core[:, 0, 0] * _unit_tangent(laws[place])
+        core[:, place, place, : part.core.shape[-1]] = part.core[:, 0, 0] * float(
+            _unit_values(laws[place]).tangent_diagonal
+        )
     return DepthFit(variable, edges, kernel, Core(core, tuple(part.terms[0] for part in parts)), None)
 
 
-def _unit_tangent(law: DepthLaw) -> float:
-    """Tangent kernel of an input of deviation 1 with itself."""
+@lru_cache(maxsize=128)
+def _unit_values(law: DepthLaw) -> DepthValues:
+    """Values of an input of deviation 1 with itself."""
     one, none = torch.ones(1, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
-    return float(depth_values(law, one, none.double(), first=none, second=none).tangent_diagonal)
+    return depth_values(law, one, none.double(), first=none, second=none)
 
 
 def _layout(law: DepthLaw, nodes: Tensor, precision: Precision) -> tuple[tuple[float, ...], AngleVariable]:
@@ -170,24 +173,37 @@ def _normalised(law: DepthLaw, nodes: Tensor, angle: Tensor) -> tuple[Tensor, Te
     return parts[0], parts[1]
 
 
-def diagonal_values(law: DepthLaw, deviation: Tensor) -> DepthValues:
-    """Return F(a, a) of every input, and F(0, a) with an input whose first layer vanishes, as `kernel`, `tangent`.
+def diagonal_values(law: DepthLaw, deviation: Tensor, *, vanishing: bool) -> DepthValues:
+    """Return F(a, a) of every input; with `vanishing` F(0, a) with an input whose first layer vanishes, else no pairs.
 
     Errors: rounding for closed forms; else interpolation in the deviation, resolved to the 1e-12 of the averages.
     """
+    if law.homogeneous and not vanishing:
+        return _scaled_diagonal(law, deviation)
     distinct, place = torch.unique(deviation, return_inverse=True)
     basis = spread_basis(distinct, _DIAGONAL_NODES)
     direct = bool(law.activation.family) or len(distinct) <= _DIAGONAL_NODES
     nodes = distinct if direct else basis.nodes()
-    zero = torch.full((len(nodes),), len(nodes))
-    angle = torch.full((len(nodes),), 0.5 * math.pi, dtype=torch.float64)
+    order = torch.arange(len(nodes) if vanishing else 0)
+    angle = torch.full((len(order),), 0.5 * math.pi, dtype=torch.float64)
     with_zero = torch.cat([nodes, torch.zeros(1, dtype=torch.float64)])
-    found = depth_values(law, with_zero, angle, first=torch.arange(len(nodes)), second=zero)
-    parts = [found.kernel_diagonal[:-1], found.tangent_diagonal[:-1], found.kernel, found.tangent]
+    found = depth_values(law, with_zero, angle, first=order, second=torch.full_like(order, len(nodes)))
+    own = [found.kernel_diagonal[:-1], found.tangent_diagonal[:-1], *found.variance[:, :-1]]
+    pairs = [found.kernel, found.tangent]
     if not direct:
         matrix = basis.values(distinct) @ to_coefficients(_DIAGONAL_NODES)
-        parts = [matrix @ part for part in parts]
-    return DepthValues(*(part[place] for part in parts))
+        own = [matrix @ part for part in own]
+        pairs = [matrix @ part for part in pairs] if vanishing else pairs
+    own = [part[place] for part in own]
+    pairs = [part[place] for part in pairs] if vanishing else pairs
+    return DepthValues(own[0], own[1], pairs[0], pairs[1], torch.stack(own[2:]))
+
+
+def _scaled_diagonal(law: DepthLaw, deviation: Tensor) -> DepthValues:
+    weights, biases = (_unit_values(law.with_rates(weights=w, biases=not w)) for w in (True, False))
+    square, none = deviation**2, torch.zeros(0, dtype=torch.float64)
+    tangent = weights.tangent_diagonal * square + biases.tangent_diagonal
+    return DepthValues(weights.kernel_diagonal * square, tangent, none, none, weights.variance * square)
 
 
 _DIAGONAL_NODES = 48

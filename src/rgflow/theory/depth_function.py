@@ -47,13 +47,15 @@ class DepthLaw:
 class DepthValues:
     """Kernel and tangent kernel of the last layer.
 
-    Shapes: `kernel_diagonal`, `tangent_diagonal` (m,), one for each deviation; `kernel`, `tangent` (P,) for each pair.
+    Shapes: `kernel_diagonal`, `tangent_diagonal` (m,), one for each deviation; `kernel`, `tangent` (P,) for each pair;
+    `variance` (L, m) the kernel of each deviation with itself in every layer.
     """
 
     kernel_diagonal: Tensor
     tangent_diagonal: Tensor
     kernel: Tensor
     tangent: Tensor
+    variance: Tensor
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,14 @@ def depth_values(law: DepthLaw, deviation: Tensor, angle: Tensor, *, first: Tens
     Errors: rounding for closed forms; 1e-12 relative to sqrt(K_aa K_bb) per layer for averages by series or quadrature.
     """
     state = _first_layer(law, deviation, angle, first, second)
+    variance = [state.variance]
     for layer in range(1, len(law.weight_variance)):
         state = _next_layer(law, state, layer, first, second)
+        variance.append(state.variance)
     product = (state.variance[first] * state.variance[second]).sqrt()
-    return DepthValues(state.variance, state.tangent_diagonal, product - state.excess, state.tangent)
+    return DepthValues(
+        state.variance, state.tangent_diagonal, product - state.excess, state.tangent, torch.stack(variance)
+    )
 
 
 def _first_layer(law: DepthLaw, deviation: Tensor, angle: Tensor, first: Tensor, second: Tensor) -> _State:

@@ -6,6 +6,7 @@ typical worst case, the factor covers the tail. Deviations are relative to sqrt(
 """
 
 import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,14 +34,32 @@ def observed_error(plan: GramPlan, law: DepthLaw, *, rows: Tensor, columns: Tens
     floor = torch.finfo(plan.dtype).eps * (4.0 + layers)
     if not law.activation.family:
         floor += _AVERAGES * layers
-    found = {name: [floor] for name in plan.kind}
-    deviations = [] if isinstance(plan.programme, DepthLaw) else _on_blocks(plan, law, rows, columns)
+    samples = [] if isinstance(plan.programme, DepthLaw) else _blocks(plan, rows, columns)
     if isinstance(plan.programme, SeparableProgramme):
-        deviations.append(_at_all_angles(plan, law, plan.programme))
-    for deviation in deviations:
+        samples += _all_angles(plan, plan.programme)
+    worst = dict.fromkeys(plan.kind, floor)
+    if samples:
+        a, b, angle = (torch.cat([getattr(sample, name) for sample in samples]) for name in ("a", "b", "angle"))
+        order = torch.arange(len(a))
+        deviation = torch.cat([plan.row_deviation[a], plan.column_deviation[b]])
+        true = depth_values(law, deviation, angle, first=order, second=len(a) + order)
         for name in plan.kind:
-            found[name].append(_SAFETY * getattr(deviation, name))
-    return GramError(*(max(found[name]) if name in found else None for name in ("kernel", "tangent")))
+            value = torch.cat([getattr(sample, name) for sample in samples])
+            scale = _scale(plan, name, a) * _scale(plan, name, b, columns=True)
+            off = ((value - getattr(true, name)) / scale).abs()
+            worst[name] = max(floor, _SAFETY * float(off.max()))
+    return GramError(worst.get("kernel"), worst.get("tangent"))
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Pairs (row a, column b) at an angle, (P,) each, and what the plan makes of them; all in float64."""
+
+    a: Tensor
+    b: Tensor
+    angle: Tensor
+    kernel: Tensor | None
+    tangent: Tensor | None
 
 
 def exact_block(
@@ -53,30 +72,24 @@ def exact_block(
     a, b = torch.meshgrid(torch.arange(len(rows)), len(rows) + torch.arange(len(columns)), indexing="ij")
     found = depth_values(law, deviation, angle.flatten(), first=a.flatten(), second=b.flatten())
     kernel, tangent = found.kernel.reshape(angle.shape), found.tangent.reshape(angle.shape)
-    return DepthValues(found.kernel_diagonal, found.tangent_diagonal, kernel, tangent)
+    return replace(found, kernel=kernel, tangent=tangent)
 
 
-def _on_blocks(plan: GramPlan, law: DepthLaw, rows: Tensor, columns: Tensor) -> list[GramError]:
-    """Largest deviation on blocks of the matrix, between inputs whose first layer does not vanish."""
+def _blocks(plan: GramPlan, rows: Tensor, columns: Tensor) -> list[_Sample]:
+    """Blocks of the matrix, between inputs whose first layer does not vanish."""
     count1, count2 = plan.shape
     found = []
-    for a, b in ((0, 0), (count1 // 3, max(count2 - _SIDE, 0))):
-        first, second = slice(a, min(a + _SIDE, count1)), slice(b, min(b + _SIDE, count2))
-        own = (plan.row_deviation[first], plan.column_deviation[second])
-        present = torch.outer(own[0], own[1]) > 0
+    for top, left in ((0, 0), (count1 // 3, max(count2 - _SIDE, 0))):
+        first, second = slice(top, min(top + _SIDE, count1)), slice(left, min(left + _SIDE, count2))
+        present = torch.outer(plan.row_deviation[first], plan.column_deviation[second]) > 0
         if not present.any():
             continue
-        tile, true = (
-            gram_tile(plan, first, second),
-            exact_block(law, rows[first], columns[second], row_deviation=own[0], column_deviation=own[1]),
-        )
-        worst = []
-        for name in ("kernel", "tangent"):
-            scale = _scale(plan, name, first).unsqueeze(1) * _scale(plan, name, second, columns=True)
-            value = getattr(tile, name)
-            off = None if value is None else (value.cpu() - getattr(true, name)) / scale
-            worst.append(None if off is None else float(off[present].abs().max()))
-        found.append(GramError(*worst))
+        cosine = (rows[first] @ columns[second].T).clamp(-1.0, 1.0)
+        angle = angle_of(half_cosine(cosine, rows[first], columns[second], near=1e-2), cosine)
+        tile = gram_tile(plan, first, second)
+        parts = [None if part is None else part.cpu().double()[present] for part in (tile.kernel, tile.tangent)]
+        a, b = present.nonzero(as_tuple=True)
+        found.append(_Sample(top + a, left + b, angle[present], *parts))
     return found
 
 
@@ -85,21 +98,16 @@ def _scale(plan: GramPlan, name: str, index: slice | Tensor, *, columns: bool = 
     return getattr(values, f"{name}_diagonal")[index].sqrt().clamp(min=1e-150)
 
 
-def _at_all_angles(plan: GramPlan, law: DepthLaw, programme: SeparableProgramme) -> GramError:
+def _all_angles(plan: GramPlan, programme: SeparableProgramme) -> list[_Sample]:
+    """Random pairs at angles from far below to far above those that occur, through the polynomials."""
     generator = torch.Generator().manual_seed(0)
     present = [(d > 0).nonzero().flatten() for d in (plan.row_deviation, plan.column_deviation)]
     if not (len(present[0]) and len(present[1])):
-        return GramError(0.0, 0.0)
+        return []
     a, b = (index[torch.randint(len(index), (_ANGLES,), generator=generator)] for index in present)
     near = torch.logspace(-8, math.log10(0.5 * math.pi), _ANGLES // 2, dtype=torch.float64)
     angle = torch.cat([near, math.pi - near])
-    deviation, order = torch.cat([plan.row_deviation[a], plan.column_deviation[b]]), torch.arange(_ANGLES)
-    true = depth_values(law, deviation, angle, first=order, second=_ANGLES + order)
     segment, v = place_of(angle, programme.variable, programme.edges)
-    worst = []
-    for name in ("kernel", "tangent"):
-        form = getattr(programme, name)
-        scale = _scale(plan, name, a) * _scale(plan, name, b, columns=True)
-        off = None if form is None else (form_values(form, v, segment=segment, a=a, b=b) - getattr(true, name)) / scale
-        worst.append(None if off is None else float(off.abs().max()))
-    return GramError(*worst)
+    forms = (programme.kernel, programme.tangent)
+    parts = [None if form is None else form_values(form, v, segment=segment, a=a, b=b) for form in forms]
+    return [_Sample(a, b, angle, *parts)]

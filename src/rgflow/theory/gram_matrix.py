@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,14 +17,14 @@ from rgflow.errors import SettingError
 from rgflow.records import MLP
 from rgflow.theory.gram_job import GramJob
 from rgflow.theory.gram_planning import GramError, GramPlan, gram_plan
-from rgflow.theory.gram_tiles import gram_tile
+from rgflow.theory.gram_tiles import GramTile, gram_tile, mirror_tile
 from rgflow.theory.stored_matrix import StoredMatrix
 
 __all__ = ["Gram", "Spans", "allowed_memory", "forecast_memory", "gram", "tile_spans"]
 
 _ROWS, _COLUMNS = 256, 512  # a tile and what is made from it stay in a second-level cache of 2 MiB
 _DEVICE_SIDE = 4096  # tiles on a GPU: 16 million entries keep it busy
-_LOOPS = 96 << 20  # compiled code and its compiler, loaded at first use (measured 70 MiB)
+_LOOPS = 160 << 20  # compiled code and its compiler, loaded at first use (measured 130 MiB with what they import)
 _SHARE = 0.8  # part of the free memory that is taken without being asked
 
 
@@ -90,27 +91,33 @@ def gram(
         kinds = (kind,) if isinstance(kind, str) else tuple(kind)
         job = GramJob(network, x1, x2, kinds, dtype, device, bias_rate, weight_rate)
         return stored_gram(job, out, cluster=cluster, memory=memory, progress=progress)
-    forecast = forecast_memory(network, len(x1), len(x1 if x2 is None else x2), kind=kind, dtype=dtype)
-    _check_memory(forecast, memory)
+    shape = Spans(slice(0, len(x1)), slice(0, len(x1 if x2 is None else x2)))
+    shrink, forecast = _affordable(network, shape, memory, kind=kind, dtype=dtype, device=device)
     plan = gram_plan(
         network, x1, x2, kind=kind, dtype=dtype, device=device, bias_rate=bias_rate, weight_rate=weight_rate
     )
-    results = [torch.empty(plan.shape, dtype=dtype, device=device) if name in plan.kind else None for name in _KINDS]
-    tiles = list(tile_spans(plan))
+    results = GramTile(*(_empty(plan) if name in plan.kind else None for name in _KINDS))
+    tiles = list(tile_spans(plan, shrink=shrink))
     for done, spans in enumerate(tiles, 1):
-        _fill(plan, spans, results)
+        gram_tile(plan, spans.rows, spans.columns, into=results)
+        if plan.symmetric and spans.rows != spans.columns:
+            mirror_tile(plan, spans.rows, spans.columns, into=results)
         if progress is not None:
             progress("Gram tiles", done / len(tiles))
-    return Gram(results[0], results[1], plan.error, plan, forecast)
+    return Gram(results.kernel, results.tangent, plan.error, plan, forecast)
 
 
 _KINDS = ("kernel", "tangent")
 
 
-def tile_spans(plan: GramPlan, block: Spans | None = None) -> Iterator[Spans]:
-    """Yield the tiles of a block (all by default) that have to be computed: the upper triangle where it is symmetric."""
+def tile_spans(plan: GramPlan, block: Spans | None = None, *, shrink: int = 1) -> Iterator[Spans]:
+    """Yield the tiles of a block (all by default) that have to be computed: the upper triangle where it is symmetric.
+
+    `shrink`: how many times shorter the sides of tiles are than what is fastest, where memory is scarce.
+    """
     whole = block or Spans(slice(0, plan.shape[0]), slice(0, plan.shape[1]))
     height, width = (_ROWS, _COLUMNS) if plan.device == "cpu" else (_DEVICE_SIDE, _DEVICE_SIDE)
+    height, width = height // shrink, width // shrink
     symmetric = plan.symmetric and whole.rows == whole.columns
     for a in range(whole.rows.start, whole.rows.stop, height):
         rows = slice(a, min(a + height, whole.rows.stop))
@@ -121,35 +128,59 @@ def tile_spans(plan: GramPlan, block: Spans | None = None) -> Iterator[Spans]:
             yield Spans(rows, slice(b, min(b + width, whole.columns.stop)))
 
 
-def _fill(plan: GramPlan, spans: Spans, results: list[Tensor | None]) -> None:
-    tile = gram_tile(plan, spans.rows, spans.columns)
-    for result, part in zip(results, (tile.kernel, tile.tangent), strict=True):
-        if result is None or part is None:
-            continue
-        result[spans.rows, spans.columns] = part
-        if plan.symmetric and spans.rows != spans.columns:
-            result[spans.columns, spans.rows] = part.T
+def _empty(plan: GramPlan) -> Tensor:
+    if plan.device != "cpu":
+        return torch.empty(plan.shape, dtype=plan.dtype, device=plan.device)
+    # NumPy asks for large pages where the system has them: their first touch costs half.
+    return torch.from_numpy(np.empty(plan.shape, np.float32 if plan.dtype == torch.float32 else np.float64))
 
 
 def forecast_memory(
-    network: MLP, rows: int, columns: int, *, kind: str | Sequence[str], dtype: torch.dtype, device: str = "cpu"
+    network: MLP,
+    rows: int,
+    columns: int,
+    *,
+    kind: str | Sequence[str],
+    dtype: torch.dtype,
+    device: str = "cpu",
+    shrink: int = 1,
 ) -> int:
-    """Return the bytes that `gram` will need at its peak: results, inputs twice, numbers of each input, tiles."""
+    """Return the bytes that `gram` will need at its peak: results, inputs twice, numbers of each input, tiles.
+
+    `shrink` as in `tile_spans`. Measured peaks lie between half of the forecast and the forecast.
+    """
     item = torch.finfo(dtype).bits // 8 if dtype.is_floating_point else 8
     kinds = 1 if isinstance(kind, str) else len(tuple(kind))
     results = rows * columns * item * kinds
     inputs = (rows + columns) * ((network.widths[0] + 1) * (16 + item) + 8 * (12 + 8 * network.depth + 64))
     side = _ROWS * _COLUMNS if device == "cpu" else _DEVICE_SIDE**2
-    return results + inputs + 8 * side * item + _LOOPS
+    return results + inputs + 8 * side * item // shrink**2 + _LOOPS
 
 
-def _check_memory(forecast: int, budget: int | None) -> None:
-    allowed = allowed_memory(budget)
-    if forecast > allowed:
-        raise SettingError(
-            f"the Gram matrices need {forecast / 2**30:.2f} GiB and {allowed / 2**30:.2f} GiB may be used; take float32,"
-            " one kind, fewer inputs, or raise memory="
+_SHRINKS = (1, 2, 4, 8)
+
+
+def _affordable(
+    network: MLP,
+    whole: Spans,
+    budget: int | None,
+    *,
+    kind: str | Sequence[str],
+    dtype: torch.dtype,
+    device: str,
+) -> tuple[int, int]:
+    """The largest tiles that the budget allows, as a shrinkage, and the bytes forecast with them."""
+    allowed, forecast = allowed_memory(budget), 0
+    for shrink in _SHRINKS:
+        forecast = forecast_memory(
+            network, whole.rows.stop, whole.columns.stop, kind=kind, dtype=dtype, device=device, shrink=shrink
         )
+        if forecast <= allowed:
+            return shrink, forecast
+    raise SettingError(
+        f"the Gram matrices need {forecast / 2**30:.2f} GiB and {allowed / 2**30:.2f} GiB may be used; take float32,"
+        " one kind, fewer inputs, write to a store (out=), or raise memory="
+    )
 
 
 def allowed_memory(budget: int | None) -> float:

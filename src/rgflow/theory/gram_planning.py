@@ -111,8 +111,9 @@ def gram_plan(
     rows, row_deviation = _unit_vectors(law, first)
     columns, column_deviation = (rows, row_deviation) if x2 is None else _unit_vectors(law, second)
     both = row_deviation if x2 is None else torch.cat([row_deviation, column_deviation])
-    row_values = diagonal_values(law, row_deviation)
-    column_values = row_values if x2 is None else diagonal_values(law, column_deviation)
+    vanishing = bool((both == 0.0).any())
+    row_values = diagonal_values(law, row_deviation, vanishing=vanishing)
+    column_values = row_values if x2 is None else diagonal_values(law, column_deviation, vanishing=vanishing)
     route, programme = _programme(
         law, both, (row_values, column_values), (row_deviation, column_deviation), kinds, dtype
     )
@@ -214,14 +215,14 @@ def _programme(
     present = present if len(present) else torch.ones(1, dtype=torch.float64)
     equal = float(present.max() - present.min()) <= 1e-13 * float(present.max())
     if not (law.homogeneous or equal) and law.activation.family in _LAYERED:
-        return "layer by layer, closed forms", layer_programme(law, *deviations)
+        return "layer by layer, closed forms", layer_programme(law, *(part.variance for part in values))
     if not (law.homogeneous or equal) and law.activation.kinks:
         return "layer by layer, quadrature of every pair", law
     try:
         fit = depth_fit(law, present, precision=precision)
     except SettingError:
         if law.activation.family in _LAYERED:
-            return "layer by layer, closed forms", layer_programme(law, *deviations)
+            return "layer by layer, closed forms", layer_programme(law, *(part.variance for part in values))
         return "layer by layer, quadrature of every pair", law
     forms = [
         _form(fit, core, values, deviations, tangent=tangent) if name in kinds else None

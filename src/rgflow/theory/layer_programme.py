@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from rgflow.theory.depth_function import DepthLaw
-from rgflow.theory.pair_averages import pair_averages
 
 __all__ = ["InputLayers", "LayerProgramme", "layer_programme"]
 
@@ -53,11 +52,12 @@ class LayerProgramme:
         return replace(self, row=parts[0], column=parts[1])
 
 
-def layer_programme(law: DepthLaw, row_deviation: Tensor, column_deviation: Tensor) -> LayerProgramme:
-    """Return the programme for inputs of these first-layer deviations (N1,), (N2,)."""
+def layer_programme(law: DepthLaw, row_variance: Tensor, column_variance: Tensor) -> LayerProgramme:
+    """Return the programme for inputs with these K_aa in layers 1..L, (L, N1) and (L, N2)."""
     angular = law.activation.family == "scale-invariant"
     describe = _angle_layers if angular else _arc_layers
-    row, column = describe(law, row_deviation), describe(law, column_deviation)
+    row = describe(law, row_variance)
+    column = row if column_variance is row_variance else describe(law, column_variance)
     largest = 1.0
     if not angular and row.factors.numel() and column.factors.numel():
         # |t| <= sqrt(x_a) r_a sqrt(x_b) r_b.
@@ -84,17 +84,7 @@ def _steps(law: DepthLaw, *, angular: bool) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), 6 if angular else 4)
 
 
-def _variances(law: DepthLaw, deviation: Tensor) -> Tensor:
-    """K_aa of layers 1..L, (L, N)."""
-    variance, none = [deviation**2], torch.zeros(0, dtype=torch.int64)
-    for layer in range(1, len(law.weight_variance)):
-        own = pair_averages(law.activation, variance[-1], none.double(), first=none, second=none)
-        variance.append(law.bias_variance[layer] + law.weight_variance[layer] * own.square)
-    return torch.stack(variance)
-
-
-def _angle_layers(law: DepthLaw, deviation: Tensor) -> InputLayers:
-    variance = _variances(law, deviation)
+def _angle_layers(law: DepthLaw, variance: Tensor) -> InputLayers:
     bias = torch.tensor(law.bias_variance[1:], dtype=torch.float64).unsqueeze(1)
     after = variance[1:]
     share = ((after - bias).clamp(min=0.0) / after.clamp(min=1e-300)).clamp(0.0, 1.0)
@@ -103,8 +93,7 @@ def _angle_layers(law: DepthLaw, deviation: Tensor) -> InputLayers:
     return InputLayers(factors, torch.stack([variance[0].sqrt(), variance[-1].sqrt()]))
 
 
-def _arc_layers(law: DepthLaw, deviation: Tensor) -> InputLayers:
-    variance = _variances(law, deviation)
+def _arc_layers(law: DepthLaw, variance: Tensor) -> InputLayers:
     x = variance[:-1]
     inverse = 2.0 / (1.0 + 2.0 * x) if law.activation.family == "erf" else 1.0 / (1.0 + x)
     factors = torch.stack([inverse.sqrt(), x, inverse], 1)

@@ -56,11 +56,14 @@ def pair_averages(
         known = _angle(variance, excess, first, second) if angle is None else angle
         return _scale_invariant(_slopes(activation), variance, excess, known, first=first, second=second)
     x, w = variance[first], variance[second]
-    closed = closed_pair_moments(activation, x, (x * w).sqrt() - excess, w=w)
-    own = closed_pair_moments(activation, variance, variance, w=variance)
-    if closed is not None and own is not None:
-        outer = (own.value[first] * own.value[second]).sqrt()
-        return PairAverages(own.value, own.slope, outer - closed.value, closed.slope)
+    # Inputs by themselves and pairs in one call: plans of Gram matrices consist of calls.
+    mixed = torch.cat([variance, (x * w).sqrt() - excess])
+    closed = closed_pair_moments(activation, torch.cat([variance, x]), mixed, w=torch.cat([variance, w]))
+    if closed is not None:
+        count = len(variance)
+        own, slope = closed.value[:count], closed.slope[:count]
+        outer = (own[first] * own[second]).sqrt()
+        return PairAverages(own, slope, outer - closed.value[count:], closed.slope[count:])
     return _numerical(activation, variance, excess, first, second)
 
 
@@ -86,7 +89,12 @@ def _scale_invariant(
     size, factor = even**2 + odd**2, 2.0 * odd**2 / math.pi
     product = (variance[first] * variance[second]).sqrt()
     positive = product > 0
-    gap = size * excess - factor * product * _sine_excess(angle)
+    # Beyond a right angle in terms of pi - t, so that |z| of nearly opposite inputs keeps its digits.
+    rest = math.pi - angle
+    opposite = 2.0 * product * (even**2 * torch.cos(0.5 * rest) ** 2 + odd**2 * torch.sin(0.5 * rest) ** 2)
+    gap = torch.where(angle > 0.5 * math.pi, opposite, size * excess) - factor * product * _sine_excess(
+        torch.minimum(angle, rest)
+    )
     # A variable that is constantly 0 has the slope PyTorch gives it at 0, that of the negative side.
     single = torch.where(variance > 0, torch.full_like(variance, even), slopes[1])
     slope = torch.where(positive, even**2 + factor * (0.5 * math.pi - angle), single[first] * single[second])

@@ -98,9 +98,9 @@ def kernel_regression(
     a matrix that a jitter of 1e-4 does not make positive definite. For matrices beyond memory: `iterative_regression`.
 
     Example:
-    >>> found = kernel_regression(torch.eye(2), torch.tensor([1.0, 2.0]), ridge=1.0)
+    >>> found = kernel_regression(torch.eye(2), torch.tensor([1.0, 2.0]), ridge=3.0)
     >>> found.weights.tolist(), round(found.log_determinant().value, 3)
-    ([0.5, 1.0], 1.386)
+    ([0.25, 0.5], 2.773)
     """
     kernel = _checked_matrix(matrix)
     right = checked_right(targets, len(kernel), "targets")
