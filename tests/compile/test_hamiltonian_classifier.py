@@ -25,7 +25,11 @@ def labelled(logit, *, samples: int, variables: int, seed: int) -> tuple[np.ndar
 
 @pytest.mark.parametrize(
     "settings",
-    [QUICK, {"order": 1, "method": "generative"}, {"order": 2, "method": "generative"}],
+    [
+        pytest.param(QUICK, marks=pytest.mark.slow),
+        {"order": 1, "method": "generative"},
+        {"order": 2, "method": "generative"},
+    ],
     ids=["discriminative", "common covariance", "own covariances"],
 )
 def test_the_estimator_keeps_the_contract_of_scikit_learn(settings):
@@ -40,9 +44,9 @@ def test_the_estimator_keeps_the_contract_of_scikit_learn(settings):
 @pytest.mark.parametrize(
     ("logit", "order"),
     [
-        (lambda x: 4.0 * x[:, 0] - 2.0 * x[:, 1], 1),
+        pytest.param(lambda x: 4.0 * x[:, 0] - 2.0 * x[:, 1], 1, marks=pytest.mark.slow),
         (lambda x: 12.0 * x[:, 0] * x[:, 1], 2),
-        (lambda x: 40.0 * x[:, 0] * x[:, 1] * x[:, 2], 3),
+        pytest.param(lambda x: 40.0 * x[:, 0] * x[:, 1] * x[:, 2], 3, marks=pytest.mark.slow),
     ],
     ids=["linear", "pair", "triple"],
 )
@@ -65,7 +69,9 @@ def test_the_smallest_set_within_one_standard_error_is_taken():
 
 
 @pytest.mark.parametrize("method", ["discriminative", "generative"])
-@pytest.mark.parametrize("load", [load_wine, load_breast_cancer], ids=["wine", "breast_cancer"])
+@pytest.mark.parametrize(
+    "load", [load_wine, pytest.param(load_breast_cancer, marks=pytest.mark.slow)], ids=["wine", "breast_cancer"]
+)
 def test_predictions_are_those_of_the_records_and_of_the_network(load, method):
     inputs, labels = load(return_X_y=True)
     model = HamiltonianClassifier(order=2, method=method).fit(inputs, labels)
@@ -80,6 +86,7 @@ def test_predictions_are_those_of_the_records_and_of_the_network(load, method):
     assert (model.classes_[found.argmax(axis=1)] == model.predict(inputs)).all()
 
 
+@pytest.mark.slow
 def test_a_network_of_digits_predicts_like_the_classifier():
     inputs, labels = load_digits(return_X_y=True)
     model = HamiltonianClassifier(order=2, folds=2, penalties=(0.01,)).fit(inputs[:1200], labels[:1200])
@@ -92,6 +99,7 @@ def test_a_network_of_digits_predicts_like_the_classifier():
     assert (logits.argmax(1).numpy() == model.predict(inputs[1200:])).all()
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_result_and_names_of_classes_stay():
     inputs, labels = load_wine(return_X_y=True)
     names = np.array(["barolo", "grignolino", "barbera"])[labels]

@@ -46,6 +46,9 @@ def test_closed_forms_equal_the_rule(name: str) -> None:
     closed = closed_derivatives(activation(name), k[a, a], k[a, b], w=k[b, b])
     assert closed is not None
     for field in fields(closed):
+        if field.name == "blur":  # an error, not a value
+            assert not bool(closed.blur.any())  # no two of these inputs coincide
+            continue
         expected = getattr(rule, field.name)
         size = 1.0 + float(expected.abs().max())
         assert float((getattr(closed, field.name) - expected).abs().max()) < CLOSED * size, field.name

@@ -103,6 +103,7 @@ def test_scale_invariant_networks_grow_by_nu_in_every_layer_at_constant_kernel(
     assert float(found.correction.abs().max()) < REFERENCE
 
 
+@pytest.mark.slow
 def test_the_six_point_function_of_a_deep_relu_network_tends_to_three_nu_squared() -> None:
     depth = 60
     found = flow(MLP([1, *[100] * depth, 1], "relu", weight_variance=2.0), [[1.0]], order=2)
@@ -111,7 +112,9 @@ def test_the_six_point_function_of_a_deep_relu_network_tends_to_three_nu_squared
     assert ratio == pytest.approx(1.0, abs=1.0 / depth)  # next order of the growth, one over depth
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh", "sin", "elu", "gelu"])
+@pytest.mark.parametrize(
+    "name", ["relu", *(pytest.param(n, marks=pytest.mark.slow) for n in ("tanh", "sin", "elu")), "gelu"]
+)
 def test_the_relative_variance_grows_by_the_nu_of_the_universality_class(name: str) -> None:
     point, depth = criticality(name), 300
     start = point.kernel if point.kernel else 0.1
@@ -304,6 +307,7 @@ def test_errors_grow_where_a_chaotic_network_amplifies_them() -> None:
     assert float(errors[-1]) > 3 * float(errors[1])
 
 
+@pytest.mark.slow
 def test_an_activation_that_jumps_tears_equal_inputs_apart() -> None:
     found = flow(MLP([4, 30, 30, 1], "sign", weight_variance=1.0, bias_variance=0.1), INPUTS[:2])
     assert bool(found.chi_perpendicular.isinf().all())
