@@ -133,7 +133,7 @@ def test_shift_and_variance_agree_with_ensembles_that_are_exact_in_law(name: str
     assert abs(gap + found.shift.value) > 4 * float(average.error)  # the shift is seen
 
 
-@pytest.mark.parametrize(("name", "ridge"), [("relu", 20.0), ("tanh", 5.0)])
+@pytest.mark.parametrize(("name", "ridge"), [("relu", 20.0), pytest.param("tanh", 5.0, marks=pytest.mark.slow)])
 def test_a_regression_of_few_directions_varies_over_explicit_networks_as_forecast(name: str, ridge: float) -> None:
     x = inputs(61, 20, seed=8)
     functional = GaussianProcessPrediction(torch.tanh(x[:-1, 0]) + 0.3 * x[:-1, 1] * x[:-1, 2], ridge=ridge)

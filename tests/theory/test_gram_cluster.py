@@ -85,6 +85,7 @@ def test_the_death_of_all_workers_at_once_loses_nothing_either(client: Any, tmp_
     assert torch.equal(stored(found.kernel), stored(gram(NETWORK, x, out=tmp_path / "alone.zarr").kernel))
 
 
+@pytest.mark.slow
 def test_a_store_begun_alone_is_finished_by_a_cluster_given_by_its_address(client: Any, tmp_path: Path) -> None:
     path, x = tmp_path / "g.zarr", inputs(100)
     fractions: list[float] = []
