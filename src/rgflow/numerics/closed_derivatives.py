@@ -50,7 +50,8 @@ def closed_derivatives(activation: Activation, x: Tensor, y: Tensor, *, w: Tenso
     if form is None or there is None or back is None or there.bend is None or back.bend is None:
         return None
     higher = form(activation, x, y, w)
-    return ClosedDerivatives(there.slope, there.bend, back.bend, *higher, _blur(activation, x, higher[-1], w=w))
+    blur = _blur(activation, x, higher[-1], w=w)
+    return ClosedDerivatives(there.slope, there.bend, back.bend, *higher, blur=blur)
 
 
 def _blur(activation: Activation, x: Tensor, contact: Tensor, *, w: Tensor) -> Tensor:
