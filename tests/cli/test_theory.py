@@ -49,6 +49,15 @@ def test_forecasts_agree_with_the_drawn_networks(capsys):
     assert found["inputs"] == "3 rows of digits"
 
 
+@pytest.mark.parametrize("law", ["gaussian", "uniform"])
+def test_the_first_layer_is_the_same_in_every_network_and_scores_nothing(capsys, law):
+    words = ["theory", "--widths", "13,20x2,3", "--activation", "tanh", "--weight-variance", "1.7", "--weight-law", law]
+    first = document(capsys, *words, "--networks", "50")["layers"][0]
+    for name in ("kernel", "kernel_deviation", "distance", "distance_deviation"):
+        assert abs(first[name]["z"]) < 1.0, name
+    assert first["kernel_deviation"]["measured"] == first["distance_deviation"]["measured"] == 0.0
+
+
 def test_given_variances_are_kept_and_the_flow_says_where_it_ends(capsys):
     found = document(capsys, *RELU, "--weight-variance", "1.5", "--bias-variance", "0.1", "--networks", "0")
     assert [layer["bias_variance"] for layer in found["layers"]] == [0.1] * 5

@@ -3,6 +3,7 @@
 A measured average is taken network by network, so that its mean and its deviation over networks carry standard errors.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,6 +15,8 @@ from rgflow.report.theory_report import TheoryLayer
 from rgflow.theory.flow_averages import FlowAverage, distance_weights, flow_average, kernel_weights
 
 __all__ = ["compared_layers"]
+
+ROUNDING = 1e-14  # a hundred roundings of 1e-16
 
 _ONE_INPUT = "one input has no distance to another"
 
@@ -70,17 +73,25 @@ def _quantity(average: FlowAverage | None, drawn: Tensor | None, weights: Tensor
 
 
 def _mean(average: FlowAverage | None, samples: Tensor | None) -> tuple[Estimate | None, Estimate | None]:
-    found = None if samples is None else statistics.mean(samples)
-    return None if average is None else average.mean, _statistical(found)
+    predicted = None if average is None else average.mean
+    if samples is None:
+        return predicted, None
+    found = statistics.mean(samples)
+    return predicted, Estimate(float(found.value), math.hypot(float(found.error), _rounding(samples)), "statistical")
 
 
 def _deviation(average: FlowAverage | None, samples: Tensor | None) -> tuple[Estimate | None, Estimate | None]:
-    found = None if samples is None else statistics.standard_deviation(samples)
-    return None if average is None else average.deviation, _statistical(found)
+    predicted = None if average is None else average.deviation
+    if samples is None:
+        return predicted, None
+    found, floor = statistics.standard_deviation(samples), _rounding(samples)
+    value = float(found.value) if float(found.value) > floor else 0.0  # layer 1 is the same in every network
+    return predicted, Estimate(value, math.hypot(float(found.error), floor), "statistical")
 
 
-def _statistical(found: "statistics.Statistic | None") -> Estimate | None:
-    return None if found is None else Estimate(float(found.value), float(found.error), "statistical")
+def _rounding(samples: Tensor) -> float:
+    """Return what rounding of some hundred operations in float64 leaves in a sample."""
+    return ROUNDING * float(samples.abs().max())
 
 
 def _vertex_ratio(flow: Flow, index: int) -> float:
