@@ -64,7 +64,7 @@ def flow_average(flow: Flow, weights: Tensor, *, layer: int) -> FlowAverage:
     return FlowAverage(
         infinite,
         Estimate(infinite + shift, size * bars.mean + _numerical(flow, index), "truncation"),
-        Estimate(deviation, deviation * bars.deviation, "truncation"),
+        Estimate(deviation, deviation * bars.deviation + _blurred(flow, index, deviation), "truncation"),
         own,
     )
 
@@ -82,6 +82,16 @@ def _bars(control: float, *, own: float, shift: float) -> _Bars:
         plain_mean_bar(control=control, own=own, shift=shift),
         plain_deviation_bar(control=control, own=own, shift=shift),
     )
+
+
+def _blurred(flow: Flow, index: int, deviation: float) -> float:
+    """Return what the vertex's numerical error does to a deviation: d sqrt(v) = dv / 2 sqrt(v), never above sqrt(dv).
+
+    The weights of both averages sum to at most 2 in absolute value on either side of the vertex.
+    """
+    assert flow.vertex_error is not None
+    error = 4.0 * float(flow.vertex_error[index]) / flow.network.widths[index]
+    return min(error / (2 * deviation), error**0.5) if deviation > 0 else error**0.5
 
 
 def _numerical(flow: Flow, index: int) -> float:
