@@ -2,6 +2,8 @@ __version__: str
 
 from . import compile as compile
 from . import ensembles as ensembles
+from . import lattice as lattice
+from . import structure as structure
 from . import theory as theory
 from .numerics.activations import Activation as Activation
 from .numerics.activations import activation as activation

@@ -10,7 +10,10 @@ from .flow import Flow as Flow
 from .flow import QuadrupleFlow as QuadrupleFlow
 from .hamiltonian import Hamiltonian as Hamiltonian
 from .hamiltonian import VariableKind as VariableKind
+from .hamiltonian_fit import HamiltonianFit as HamiltonianFit
 from .kernel_sample import KernelSample as KernelSample
+from .ladder import Ladder as Ladder
+from .ladder import Rung as Rung
 from .layer import Finding as Finding
 from .layer import LayerReport as LayerReport
 from .layer import Severity as Severity
@@ -18,5 +21,6 @@ from .layer import Source as Source
 from .measurement import EnsembleMeasurement as EnsembleMeasurement
 from .measurement import RowForecast as RowForecast
 from .measurement import RowIdentity as RowIdentity
+from .structure_card import StructureCard as StructureCard
 from .tuning import LayerChange as LayerChange
 from .width_list import width_list as width_list

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rgflow.errors import DataError, SettingError
 from rgflow.numerics.sparse_polynomial import SparsePolynomial
+from rgflow.records.hamiltonian_fit import HamiltonianFit
 
 __all__ = ["Hamiltonian", "VariableKind"]
 
@@ -27,6 +28,7 @@ class Hamiltonian:
     every exponent is 0 or 1. A categorical site i stands as levels_i indicators [x_i = a] side by side, so that the
     polynomial has sum(levels) variables and no monomial holds two indicators of one site.
     Shapes: `errors` (monomials,), one standard error a coupling, or None; `levels` (sites,), for "categorical" alone.
+    `fit` says where the couplings come from, None where they were given.
     Raises: SettingError for an unknown kind, exponents or levels that do not fit it, or errors that are no standard errors.
 
     Example:
@@ -39,6 +41,7 @@ class Hamiltonian:
     polynomial: SparsePolynomial
     errors: Tensor | None = None
     levels: tuple[int, ...] = ()
+    fit: HamiltonianFit | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(VariableKind):

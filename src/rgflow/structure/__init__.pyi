@@ -1,0 +1,1 @@
+from .terms import Terms as Terms
