@@ -43,7 +43,7 @@ def test_the_checkerboard_in_torch_matches_the_sum_over_all_states():
 
 @pytest.mark.parametrize("method", ["swendsen-wang", "wolff", "heat-bath", "bit-coded", "metropolis"])
 def test_the_energy_of_a_larger_lattice_is_kaufmans(method):
-    sweeps = 1000 if method in ("swendsen-wang", "wolff") else 8000
+    sweeps = 1000 if method in ("swendsen-wang", "wolff") else 4000
     found = sample(Ising(temperature=2.5), shape=(16, 16), chains=16, sweeps=sweeps, seed=1, method=method, every=4)
     assert found.reliable, found.reason
     assert found.energy.error * 2.5 < 0.004

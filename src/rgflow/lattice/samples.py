@@ -18,7 +18,9 @@ from rgflow.records.estimate import Estimate
 __all__ = ["MeasuredObservable", "Samples", "judged"]
 
 _FEWEST_EFFECTIVE = 100  # standard errors are then known to about 7 %, 1 / sqrt(2 * 100)
-_LARGEST_R_HAT = 1.05  # between 1.01 (Vehtari et al. 2021, four long chains) and 1.1 (Gelman and Rubin 1992)
+# Gelman et al. 2013, Bayesian data analysis, sec. 11.5. It asks half a chain to be 5 autocorrelation times long; the 1.01 of
+# Vehtari et al. 2021 for four chains would ask 50, though many short chains have effective samples enough.
+_LARGEST_R_HAT = 1.1
 _MARGIN = 1.5  # on lengths that are asked for: times of short chains come out too small
 _DISCARDED_TIMES = 5.0  # exponential autocorrelation times to discard: e^-5 = 0.7 % of the start is left
 _LEAST_CORRELATION = 0.01  # of neighbouring records: smaller ones cannot be told from 0 with some 1e4 records
