@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lattice.sampler_checks import CASES, checkerboard_scores, exact_scores, glass
-from lattice.small_systems import averages, energies, scores, spin_states, torus_terms
+from lattice.small_systems import Term, averages, energies, scores, spin_states, torus_terms
 from rgflow.errors import DeviceError, SettingError
 from rgflow.lattice import Ising, PSpin, SpinGlass, sample, sample_checkerboard, temper
 from rgflow.lattice.spin_models import pair_system, term_system
@@ -72,15 +72,23 @@ def test_bit_coding_is_right_at_infinite_and_at_low_temperature(coupling):
         assert float(means.std()) > 0.0
 
 
-def test_tempering_matches_the_sum_over_all_states_at_every_temperature_and_its_exchange_rate():
+def _terms(model) -> list[Term]:
+    if isinstance(model, PSpin):
+        system = term_system(model, shape=(8,))
+        return [(tuple(t), float(k)) for t, k in zip(system.groups[0].tolist(), system.couplings, strict=True)]
+    system = pair_system(model, shape=(8,))
+    return [(tuple(e), float(k)) for e, k in zip(system.edges.tolist(), system.couplings, strict=True)]
+
+
+@pytest.mark.parametrize("family", [glass, lambda temperature: PSpin(order=3, temperature=temperature)])
+def test_tempering_matches_the_sum_over_all_states_at_every_temperature_and_its_exchange_rate(family):
     temperatures = (2.0, 1.0, 0.5)
-    found = temper(glass, temperatures=temperatures, shape=(8,), chains=100, sweeps=400, seed=0, discard=100)
+    found = temper(family, temperatures=temperatures, shape=(8,), chains=100, sweeps=400, seed=0, discard=100)
     assert found.reliable, found.reason
     states = spin_states(8)
     weights, tables = [], []
     for temperature, samples in zip(temperatures, found.samples, strict=True):
-        system = pair_system(glass(temperature), shape=(8,))
-        terms = [(tuple(e), float(k)) for e, k in zip(system.edges.tolist(), system.couplings, strict=True)]
+        terms = _terms(family(temperature))
         exact = averages(8, terms)
         assert np.abs(scores(samples.values, exact)).max() < z_limit(3 * len(exact.values))
         tables.append(energies(states, terms))
@@ -92,6 +100,19 @@ def test_tempering_matches_the_sum_over_all_states_at_every_temperature_and_its_
         # 20,000 proposals, correlated over some tens of sweeps
         assert abs(found.swap_rates[t] - exact_rate) < z_limit(2) * np.sqrt(0.25 * 40 / 20_000)
     assert found.round_trips > 1000
+
+
+@pytest.mark.parametrize(
+    ("family", "temperatures", "words"),
+    [
+        (glass, (1.0,), "at least 2"),
+        (lambda t: PSpin(order=3, temperature=t, terms=[[0, 1, int(t)]]), (2.0, 3.0), "different edges or terms"),
+        (lambda t: "glass", (2.0, 3.0), "gives a str"),
+    ],
+)
+def test_a_family_that_cannot_be_tempered_is_refused(family, temperatures, words):
+    with pytest.raises(SettingError, match=words):
+        temper(family, temperatures=temperatures, shape=(8,), chains=1, sweeps=10, seed=0)
 
 
 def test_a_ladder_with_too_wide_steps_says_so():
