@@ -12,6 +12,7 @@ import torch
 
 from rgflow.errors import SettingError
 from rgflow.numerics.chain_statistics import chain_statistics, split_r_hat
+from rgflow.numerics.statistics import effective_samples
 from tests.tolerances import ROUNDING, z_limit
 
 
@@ -37,6 +38,14 @@ def test_the_autocorrelation_time_of_an_autoregression_is_found(correlation, cha
     spread = math.sqrt(2.0 * (10.0 * exact + 1.0) / (records * chains))
     assert abs(found.autocorrelation_time / exact - 1.0) < 4.0 * spread
     assert found.effective_samples == pytest.approx(records * chains / found.autocorrelation_time, rel=ROUNDING)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.6, 0.95])
+def test_one_chain_has_the_effective_samples_of_the_single_series(correlation):
+    values = torch.tensor(autoregression(correlation, chains=1, records=20_000, seed=6))
+    single = effective_samples(values[0])
+    # the joint rule keeps falling pairs alone (Geyer's monotone sequence) and counts no more samples than there are
+    assert chain_statistics(values).effective_samples == pytest.approx(single, rel=0.1)
 
 
 @pytest.mark.parametrize("chains", [1, 4])
