@@ -1,7 +1,8 @@
 """One call that samples any model by the best valid method, and refuses invalid ones with the reason.
 
-Convention: p = exp(-H) / Z; a sweep visits every site once or updates all clusters once. `MODEL_METHODS` lists the methods of
-each class of models in order of preference; local updates visit the sites in a fixed order, which keeps p (global balance).
+Convention: p = exp(-H) / Z; a sweep visits every site once or updates all clusters once. `MODEL_METHODS` lists the
+methods of each class of models in order of preference. Heat bath visits the sites in order and keeps p by global balance,
+Metropolis of spins takes random sites (detailed balance), Wolff a fixed number of clusters a sweep.
 """
 
 from typing import Any
