@@ -16,3 +16,9 @@ from .exact_square_ising import spontaneous_magnetisation as spontaneous_magneti
 from .exact_square_ising import torus_energy as torus_energy
 from .exact_square_ising import torus_log_partition as torus_log_partition
 from .geometry import Lattice as Lattice
+from .samples import MeasuredObservable as MeasuredObservable
+from .samples import Samples as Samples
+from .sampling import sample as sample
+from .spin_models import Ising as Ising
+from .spin_models import PSpin as PSpin
+from .spin_models import SpinGlass as SpinGlass
