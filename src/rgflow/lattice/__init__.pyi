@@ -15,6 +15,10 @@ from .exact_square_ising import onsager_energy as onsager_energy
 from .exact_square_ising import spontaneous_magnetisation as spontaneous_magnetisation
 from .exact_square_ising import torus_energy as torus_energy
 from .exact_square_ising import torus_log_partition as torus_log_partition
+from .field_models import XY as XY
+from .field_models import GaussianField as GaussianField
+from .field_models import Phi4 as Phi4
+from .field_models import Potts as Potts
 from .geometry import Lattice as Lattice
 from .samples import MeasuredObservable as MeasuredObservable
 from .samples import Samples as Samples

@@ -13,7 +13,7 @@ from torch import Tensor
 from rgflow.errors import SettingError
 from rgflow.lattice.geometry import Lattice
 
-__all__ = ["gaussian_precision", "torus_covariance", "torus_spectrum"]
+__all__ = ["gaussian_precision", "graph_precision", "torus_covariance", "torus_spectrum"]
 
 
 def gaussian_precision(lattice: Lattice, *, mass_squared: float, coupling: float) -> Tensor:
@@ -25,9 +25,17 @@ def gaussian_precision(lattice: Lattice, *, mass_squared: float, coupling: float
     >>> gaussian_precision(Lattice((2,), periodic=False), mass_squared=0.5, coupling=1.0).tolist()
     [[1.5, -1.0], [-1.0, 1.5]]
     """
+    return graph_precision(lattice.bonds, sites=lattice.sites, mass_squared=mass_squared, coupling=coupling)
+
+
+def graph_precision(edges: np.ndarray, *, sites: int, mass_squared: float, coupling: float) -> Tensor:
+    """Return Q, shape (sites, sites), on any graph of `edges` (edges, 2).
+
+    Raises: SettingError if mass_squared <= 0 or coupling < 0.
+    """
     _check(mass_squared, coupling=coupling)
-    matrix = np.diag(np.full(lattice.sites, float(mass_squared)))
-    first, second = lattice.bonds.T
+    matrix = np.diag(np.full(sites, float(mass_squared)))
+    first, second = np.asarray(edges, dtype=np.int64).T
     np.add.at(matrix, (first, first), coupling)
     np.add.at(matrix, (second, second), coupling)
     np.add.at(matrix, (first, second), -coupling)
