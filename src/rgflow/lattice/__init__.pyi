@@ -1,3 +1,4 @@
+from .checkerboard import sample_checkerboard as sample_checkerboard
 from .exact_enumeration import Enumeration as Enumeration
 from .exact_enumeration import enumerate_potts as enumerate_potts
 from .exact_enumeration import enumerate_spins as enumerate_spins
@@ -26,3 +27,5 @@ from .sampling import sample as sample
 from .spin_models import Ising as Ising
 from .spin_models import PSpin as PSpin
 from .spin_models import SpinGlass as SpinGlass
+from .tempering import Tempered as Tempered
+from .tempering import temper as temper

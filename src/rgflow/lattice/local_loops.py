@@ -1,9 +1,9 @@
 """Single-spin updates of spins with pair couplings, compiled; imported only where they run.
 
-Each loop moves one chain: `spins` (sites,) int8 changes in place, `stream` (2,) holds its random words, `out` (records, sites)
-receives every `every`-th sweep after `discard`. Heat bath visits the sites in order (the law is kept by every step, hence by the
-sweep: global balance); Metropolis visits random sites (detailed balance; a fixed order would flip all free spins at once
-and never mix at infinite temperature).
+Each loop moves one chain: `spins` (sites,) int8 changes in place, `stream` (2,) holds its random words, `out`
+(records, sites) receives every `every`-th sweep after `discard`. Heat bath visits the sites in order (the law is kept
+by every step, hence by the sweep: global balance); Metropolis visits random sites (detailed balance; a fixed order would
+flip all free spins at once and never mix at infinite temperature).
 """
 
 import math

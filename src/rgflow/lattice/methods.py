@@ -4,13 +4,19 @@ Convention: a sweep visits every site once (or makes one update of all clusters)
 `discard` is a record. A new method is a `Method` in the tuple of its model's class in `sampling.MODEL_METHODS`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Draw", "Method", "Observable", "SamplingPlan", "valid_always"]
+from rgflow.errors import SettingError
+
+__all__ = ["Draw", "Method", "Observable", "SamplingPlan", "planned", "valid_always"]
+
+_MOST_NUMBERS = 2**31  # states kept at most: 2 GiB of spins
+_LEAST_DISCARDED = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,36 @@ class SamplingPlan:
     def records(self) -> int:
         """Records of one chain."""
         return self.sweeps // self.every
+
+
+def planned(
+    model: Any,
+    *,
+    shape: int | tuple[int, ...],
+    chains: int,
+    sweeps: int,
+    seed: int,
+    discard: int | None = None,
+    every: int = 1,
+) -> SamplingPlan:
+    """Return the checked plan; `discard` None is a quarter of `sweeps`, at least 20.
+
+    Raises: SettingError for numbers out of range, or more than 2^31 numbers to keep.
+    """
+    sides = (int(shape),) if isinstance(shape, int) else tuple(int(side) for side in shape)
+    if not sides or min(sides) < 1:
+        raise SettingError(f"shape is {sides}; every side must be >= 1")
+    given = max(_LEAST_DISCARDED, int(sweeps) // 4) if discard is None else discard
+    plan = SamplingPlan(model, sides, int(chains), int(sweeps), int(given), int(every), int(seed))
+    for name, least in (("chains", 1), ("every", 1), ("discard", 0), ("seed", 0)):
+        if getattr(plan, name) < least:
+            raise SettingError(f"{name} is {getattr(plan, name)}; it must be >= {least}")
+    if plan.sweeps < plan.every:
+        raise SettingError(f"sweeps is {plan.sweeps} and every {plan.every}; sweeps >= every is needed for one record")
+    numbers = plan.chains * plan.records * math.prod(sides)
+    if numbers > _MOST_NUMBERS:
+        raise SettingError(f"{numbers:.3g} numbers would be kept; at most {_MOST_NUMBERS:,} are, so raise `every`")
+    return plan
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,7 +123,8 @@ def _too_few(measured: tuple[MeasuredObservable, ...], plan: SamplingPlan) -> st
     needed = _rounded_up(plan.sweeps * _FEWEST_EFFECTIVE / found)
     return (
         f"the chains are too short: the {worst.name} has {found:.0f} effective samples of the {_FEWEST_EFFECTIVE} needed;"
-        f" about sweeps={needed} (now {plan.sweeps}) or {math.ceil(_FEWEST_EFFECTIVE / found)} times the chains would suffice"
+        f" about sweeps={needed} (now {plan.sweeps}) would suffice, if the chains mix (split R-hat is"
+        f" {worst.statistics.split_r_hat:.3g})"
     )
 
 

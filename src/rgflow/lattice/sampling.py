@@ -4,14 +4,13 @@ Convention: p = exp(-H) / Z; a sweep visits every site once or updates all clust
 each class of models in order of preference; local updates visit the sites in a fixed order, which keeps p (global balance).
 """
 
-import math
 from typing import Any
 
 from rgflow.errors import SettingError
 from rgflow.lattice.field_methods import PHI4_METHODS, POTTS_METHODS, XY_METHODS
 from rgflow.lattice.field_models import XY, GaussianField, Phi4, Potts
 from rgflow.lattice.gaussian_methods import GAUSSIAN_METHODS
-from rgflow.lattice.methods import Method, SamplingPlan
+from rgflow.lattice.methods import Method, SamplingPlan, planned
 from rgflow.lattice.samples import Samples, judged
 from rgflow.lattice.spin_methods import PAIR_METHODS, TERM_METHODS
 from rgflow.lattice.spin_models import Ising, PSpin, SpinGlass
@@ -29,7 +28,6 @@ MODEL_METHODS: dict[type, tuple[Method, ...]] = {
     Phi4: PHI4_METHODS,
     GaussianField: GAUSSIAN_METHODS,
 }
-_MOST_NUMBERS = 2**31  # states kept at most: 2 GiB of spins
 
 
 def sample(
@@ -48,8 +46,8 @@ def sample(
     Each chain makes `discard` sweeps (None: a quarter of `sweeps`, at least 20) and then `sweeps` more, of which every
     `every`-th is recorded. `method` None picks the first valid one of the model's class in `MODEL_METHODS`.
     Shapes: `values` of the result (chains, sweeps // every, *shape).
-    Errors: the stationary law is exact but for 2^-53 in each acceptance probability; whether the chains reached it is in `reliable` and
-    `reason`.
+    Errors: the stationary law is exact but for 2^-53 in each acceptance probability; `reliable` and `reason` say whether
+    the chains reached it.
     Raises: SettingError for a method that is unknown or invalid for this model, or numbers out of range.
 
     Example:
@@ -58,10 +56,7 @@ def sample(
     >>> found.method, tuple(found.values.shape), found.reliable
     ('swendsen-wang', (4, 400, 8, 8), True)
     """
-    sides = (int(shape),) if isinstance(shape, int) else tuple(int(side) for side in shape)
-    given = max(20, sweeps // 4) if discard is None else discard
-    plan = SamplingPlan(model, sides, int(chains), int(sweeps), int(given), int(every), int(seed))
-    _check(plan)
+    plan = planned(model, shape=shape, chains=chains, sweeps=sweeps, seed=seed, discard=discard, every=every)
     chosen = _chosen(plan, method)
     return judged(chosen.run(plan), plan=plan, method=chosen.name)
 
@@ -84,16 +79,3 @@ def _chosen(plan: SamplingPlan, name: str | None) -> Method:
                 return method
             reasons.append(f"method {method.name!r} does not suit this model: {reason}")
     raise SettingError("; ".join(reasons))
-
-
-def _check(plan: SamplingPlan) -> None:
-    if not plan.shape or min(plan.shape) < 1:
-        raise SettingError(f"shape is {plan.shape}; every side must be >= 1")
-    for name, least in (("chains", 1), ("every", 1), ("discard", 0), ("seed", 0)):
-        if getattr(plan, name) < least:
-            raise SettingError(f"{name} is {getattr(plan, name)}; it must be >= {least}")
-    if plan.sweeps < plan.every:
-        raise SettingError(f"sweeps is {plan.sweeps} and every {plan.every}; sweeps >= every is needed for one record")
-    numbers = plan.chains * plan.records * math.prod(plan.shape)
-    if numbers > _MOST_NUMBERS:
-        raise SettingError(f"{numbers:.3g} numbers would be kept; at most {_MOST_NUMBERS:,} are, so raise `every`")

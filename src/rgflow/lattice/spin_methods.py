@@ -1,7 +1,8 @@
 """The methods that sample two-valued spins, where each is valid, and what judges their mixing.
 
-Convention: records of int8 spins; energies H / sites in nats. Mixing is judged by the energy, the magnetisation (of an unfrustrated
-model with the signs that align all bonds, of a frustrated one projections on fixed random signs) and its absolute value.
+Convention: records of int8 spins; energies H / sites in nats. Mixing is judged by the energy and, for an unfrustrated
+model, by the magnetisation (with the signs that align all bonds) and its absolute value; for a frustrated one, by
+projections on fixed random signs.
 """
 
 from collections.abc import Callable
