@@ -116,7 +116,7 @@ def test_missing_entries_can_be_refused_in_one_sentence(tmp_path, table) -> None
 def test_rows_without_a_target_are_dropped_or_refused(tmp_path, table) -> None:
     path = written(tmp_path, table.assign(label=["x", "y", None, "y"] * 10))
     found = load_for_structure(path)
-    assert len(found.rows) == 30
+    assert (len(found.rows), found.dataset.task) == (30, "classification")
     assert found.dataset.targets.tolist() == [0, 1, 1] * 10
     assert "10 of 40 targets are missing: dropped those rows" in said(found)
     assert "targets" in refused(path, missing="refuse")

@@ -24,7 +24,7 @@ CHAINS = 20
 
 def z_score(values: torch.Tensor, *, truth: float) -> float:
     found = chain_statistics(values.reshape(-1, CHAINS).T)
-    return (found.mean - truth) / found.error
+    return (found.mean - truth) / found.error if found.error else math.inf
 
 
 def bonds_per_site(data: Dataset) -> torch.Tensor:
