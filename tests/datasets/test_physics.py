@@ -189,6 +189,7 @@ WRONG = [
     "glass:8x8:T=1",
     "glass:900:T=0.1",
     "glass:5000:T=1",
+    "glass:10:T=1:disorder=-1",
     "noise",
     "noise:8",
     "noise:8x8:T=1",
