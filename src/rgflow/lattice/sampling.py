@@ -8,6 +8,9 @@ Metropolis of spins takes random sites (detailed balance), Wolff a fixed number 
 from typing import Any
 
 from rgflow.errors import SettingError
+from rgflow.lattice.field_methods import PHI4_METHODS, POTTS_METHODS, XY_METHODS
+from rgflow.lattice.field_models import XY, GaussianField, Phi4, Potts
+from rgflow.lattice.gaussian_methods import GAUSSIAN_METHODS
 from rgflow.lattice.methods import Method, SamplingPlan, planned
 from rgflow.lattice.samples import Samples, judged
 from rgflow.lattice.spin_methods import PAIR_METHODS, TERM_METHODS
@@ -21,6 +24,10 @@ MODEL_METHODS: dict[type, tuple[Method, ...]] = {
     SpinGlass: PAIR_METHODS,
     PSpin: TERM_METHODS,
     Hamiltonian: TERM_METHODS,
+    Potts: POTTS_METHODS,
+    XY: XY_METHODS,
+    Phi4: PHI4_METHODS,
+    GaussianField: GAUSSIAN_METHODS,
 }
 
 
