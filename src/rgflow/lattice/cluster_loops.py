@@ -8,6 +8,7 @@ flips would favour states with small clusters.
 import numpy as np
 from numba import njit
 
+from rgflow.lattice.cluster_roots import join
 from rgflow.lattice.random_streams import advance
 
 # For `spin_methods` alone: compiled functions take no keyword-only arguments.
@@ -15,14 +16,6 @@ __all__: list[str] = []
 
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
 _U1, _U32, _U63 = np.uint64(1), np.uint64(32), np.uint64(63)
-
-
-@njit(**_OPTIONS)
-def _root(parent, i):
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
 
 
 @njit(**_OPTIONS)
@@ -40,8 +33,7 @@ def swendsen_wang(spins, first, second, signs, thresholds, stream, discard, ever
             if spins[i] * spins[j] == signs[e]:
                 word, a, b = advance(a, b)
                 if word < thresholds[e]:
-                    i, j = _root(parent, i), _root(parent, j)
-                    parent[max(i, j)] = min(i, j)
+                    join(parent, (i, j))
         for i in range(sites):  # a parent has a smaller number: its sign is known
             if parent[i] == i:
                 word, a, b = advance(a, b)
