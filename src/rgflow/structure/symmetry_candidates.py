@@ -9,7 +9,7 @@ equal law can change places.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -43,6 +43,9 @@ class CandidatePair:
     shape: tuple[int, ...]
 
 
+Treatment = Literal["as given", "centred", "ranks"]
+
+
 class Way(Protocol):
     """How a candidate makes pairs."""
 
@@ -55,27 +58,34 @@ class Way(Protocol):
 class Candidate:
     """One hypothesis: name, meaning in words, the pairs, and the number of classes of variables under its group.
 
-    `by_column` asks for variables that are centred and scaled one by one.
+    `treatment` says on which values it acts: "as given"; "centred" (every block of samples about its own mean, so that a
+    reflection needs no known centre); or "ranks" (every variable replaced by its normal scores, so that units do not
+    matter).
     """
 
     name: str
     meaning: str
     way: Way
     orbits: int
-    by_column: bool = False
+    treatment: Treatment = "as given"
 
 
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """Permutations with signs: (h x)_i = signs[i] x[elements[i]], h uniform from the rows, a set closed under inverse."""
+    """Permutations with signs: (h x)_i = signs[i] x[elements[i]], h uniform from the rows, a set closed under inverse.
+
+    `run` consecutive samples share one h.
+    """
 
     elements: np.ndarray
     signs: np.ndarray | None
     shape: tuple[int, ...]
+    run: int = 1
 
     def pair(self, values: np.ndarray, generator: np.random.Generator, /) -> CandidatePair:
         """Return x beside h x."""
-        chosen = generator.integers(0, len(self.elements), size=values.shape[1])
+        runs = -(-values.shape[1] // self.run)
+        chosen = np.repeat(generator.integers(0, len(self.elements), size=runs), self.run)[: values.shape[1]]
         moved = np.take_along_axis(values, self.elements.T[:, chosen], axis=0)
         if self.signs is not None:
             moved *= self.signs.T[:, chosen].astype(values.dtype)
@@ -111,26 +121,23 @@ class Mapped:
 
     name: str
     function: Callable[[np.ndarray], object]
-    centre: np.ndarray
-    scale: np.ndarray
     shape: tuple[int, ...]
 
     def pair(self, values: np.ndarray, generator: np.random.Generator, /) -> CandidatePair:
         """Return x beside its image where the map undoes itself, else one half of the samples beside the image."""
-        if np.allclose(self._image(self._image(values)), values, rtol=1e-5, atol=1e-5):  # of float32 values
+        if np.allclose(self._image(self._image(values)), values):
             return CandidatePair(values, self._image(values), self.shape)
         first, second = _halves(values, generator)
         return CandidatePair(first, self._image(second), self.shape)
 
     def _image(self, values: np.ndarray) -> np.ndarray:
-        raw = values.T.astype(np.float64) * self.scale + self.centre
-        image = np.asarray(self.function(raw), dtype=np.float64)
-        if image.shape != raw.shape or not np.isfinite(image).all():
+        image = np.asarray(self.function(values.T.copy()), dtype=np.float64).T
+        if image.shape != values.shape or not np.isfinite(image).all():
             raise SettingError(
-                f"transformation {self.name} returned shape {image.shape} for samples of shape {raw.shape}, or values that"
-                " are not finite; it must return as many finite samples of as many variables"
+                f"transformation {self.name} returned shape {image.T.shape} for samples of shape {values.T.shape}, or values"
+                " that are not finite; it must return as many finite samples of as many variables"
             )
-        return ((image - self.centre) / self.scale).T.astype(values.dtype)
+        return image
 
 
 def group_set(generators: np.ndarray) -> np.ndarray:
@@ -189,39 +196,44 @@ def basic_candidates(sites: int, *, kind: str, shape: tuple[int, ...], seed: int
     generator = np.random.default_rng(seed)
     same = np.arange(sites)[None]
     centre = "of all spins" if kind == "spin" else "of all variables about their centres"
+    treatment = "centred" if kind == "continuous" else "as given"
     found = []
     if kind != "categorical":
         flip = Moved(same, -np.ones((1, sites)), shape)
-        found.append(Candidate("sign flip", f"change of sign {centre}", flip, sites, kind == "continuous"))
+        found.append(Candidate("sign flip", f"change of sign {centre}", flip, sites, treatment))
     if kind == "continuous" and sites > 1:
         signs = generator.choice([-1.0, 1.0], size=(_ELEMENTS, sites))
         alone = Moved(np.repeat(same, _ELEMENTS, axis=0), signs, shape)
-        found.append(Candidate("reflection of single variables", "change of sign of any one variable", alone, sites, True))
+        found.append(
+            Candidate("reflection of single variables", "change of sign of any one variable", alone, sites, treatment)
+        )
     if sites > 1:
         elements = random_set(np.zeros(sites, dtype=np.int64), generator=generator)
         every = Moved(elements, None, shape)
-        own = kind == "continuous" and not shape  # without a lattice the variables may have different units
-        found.append(Candidate("permutation", "any permutation of the variables", every, 1, own))
+        ranks = kind == "continuous" and not shape  # without a lattice the variables may have different units
+        meaning = f"any permutation of the variables{' after each is replaced by its ranks' if ranks else ''}"
+        found.append(Candidate("permutation", meaning, every, 1, "ranks" if ranks else "as given"))
     return found
 
 
-def given_candidates(
-    transformations: Sequence[object], *, centre: np.ndarray, scale: np.ndarray, shape: tuple[int, ...]
-) -> list[Candidate]:
+def given_candidates(transformations: Sequence[object], *, sites: int, shape: tuple[int, ...]) -> list[Candidate]:
     """Return the user's transformations: permutations (variables,), signs (variables,) of +-1, or maps of samples.
 
     An entry may be a pair (name, transformation). Raises: SettingError for anything else.
     """
-    sites = len(centre)
     found = []
     for k, entry in enumerate(transformations):
-        name, thing = entry if isinstance(entry, tuple) and isinstance(entry[0], str) else (f"transformation {k}", entry)
+        name, thing = (
+            entry if isinstance(entry, tuple) and isinstance(entry[0], str) else (f"transformation {k}", entry)
+        )
         if callable(thing):
-            found.append(Candidate(name, "the given map", Mapped(name, thing, centre, scale, shape), sites))
+            found.append(Candidate(name, "the given map", Mapped(name, thing, shape), sites))
             continue
         row = np.asarray(thing)
         if row.shape == (sites,) and sites > 1 and np.isin(row, (-1, 1)).all():
-            found.append(Candidate(name, "the given flip of signs", Moved(np.arange(sites)[None], row[None], shape), sites))
+            found.append(
+                Candidate(name, "the given flip of signs", Moved(np.arange(sites)[None], row[None], shape), sites)
+            )
         elif row.shape == (sites,) and np.array_equal(np.sort(row), np.arange(sites)):
             elements = group_set(row[None].astype(np.int64))
             found.append(Candidate(name, "the given permutation", Moved(elements, None, shape), _orbits(row[None])))
@@ -260,7 +272,9 @@ def _windows(lattice: Lattice, *, channels: int) -> list[Candidate]:
         spacing = "spacing" if shifts == [1] else "spacings"
         meaning = f"equal laws of two windows {' and '.join(map(str, shifts))} {spacing} apart (the lattice is open)"
         bonds = np.concatenate([lattice.bonds_along(axis) for axis in axes])
-        found.append(Candidate(name, meaning, Windowed(lattice, axes, channels), channels * _parts(bonds, lattice.sites)))
+        found.append(
+            Candidate(name, meaning, Windowed(lattice, axes, channels), channels * _parts(bonds, lattice.sites))
+        )
     return found
 
 

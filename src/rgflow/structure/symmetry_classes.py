@@ -62,7 +62,8 @@ def _profile_scores(values: np.ndarray) -> np.ndarray:
 def _ratio(difference: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Return |difference| / error; 0 where both vanish, a large finite score where only the error does."""
     size = np.abs(difference)
-    return np.where(size <= 1e-9, 0.0,  # rounding of sums over standardised samples
-                    np.minimum(size / np.maximum(error, 1e-12), 1e6))  # finite for the linkage
-
-
+    return np.where(
+        size <= 1e-9,
+        0.0,  # rounding of sums over standardised samples
+        np.minimum(size / np.maximum(error, 1e-12), 1e6),
+    )  # finite for the linkage

@@ -6,16 +6,20 @@ standard deviations of the moment that differs most.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import torch
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from rgflow.errors import DataError, SettingError
 from rgflow.lattice.geometry import Lattice
 from rgflow.records.structure_card import IndexVerdict, SymmetryTest
 from rgflow.structure.symmetry_candidates import (
     Candidate,
+    CandidatePair,
     Moved,
     basic_candidates,
     given_candidates,
@@ -33,7 +37,8 @@ Kind = Literal["spin", "categorical", "continuous"]
 _BLOCKS = 500  # with 500 signs the normal tail of a score is good to 5 standard errors, and time is that of 500 samples
 _FEWEST_SAMPLES = 16  # 2^16 patterns of signs: a p-value of 0.0005 needs 2^11
 _COARSE = 0.3  # standard deviations: between the small (0.2) and medium (0.5) effects of Cohen 1988, ch. 2
-_CLIP = 4.0  # standard deviations; 6e-5 of Gaussian values lie beyond
+_CENTRED_BLOCK = 5  # samples; subtracting their mean costs a skewness (1 - 1/4)^(3/2) or less of its size
+_CLIP = 5.0  # standard deviations; 6e-7 of Gaussian values lie beyond, and one outlier no longer rules a moment
 _LARGEST_CLASSED = 600  # variables; comparing all profiles costs their cube (some 3 s at 600)
 
 
@@ -53,8 +58,8 @@ def symmetry_tests(
     With a periodic `lattice`: translations, reflections, quarter turns. With an open one translation means that two windows
     of the lattice have one law. `transformations` holds permutations, signs or maps of samples, or pairs (name, ...).
     `chains`: rows k, k + chains, ... are one Markov chain each, in order. Correlated neighbours are found and joined.
-    Continuous variables are centred and scaled one by one for sign flips, and for permutations where no lattice is given
-    (units are no violation).
+    Signs of continuous variables flip about an unknown centre: every block of samples is taken about its own mean. Without a
+    lattice variables are permuted after each is replaced by its ranks (units and shapes of single laws are no violation).
     Errors: p-values are exact for independent samples; `level` is shared by all tests (Bonferroni).
     Raises: DataError for fewer than 16 samples or values that are not finite; SettingError for a lattice that does not fit.
     Example:
@@ -63,40 +68,32 @@ def symmetry_tests(
     >>> [test.verdict for test in symmetry_tests(noise, seed=0)]
     ['yes', 'yes', 'yes', 'yes']
     """
-    raw = _checked(samples, kind=kind, level=level, chains=chains)
-    sites = raw.shape[1]
+    values = _checked(samples, kind=kind, level=level, chains=chains)
+    sites = len(values)
     shape = () if lattice is None else lattice.shape
     if lattice is not None and sites % lattice.sites:
         raise SettingError(f"lattice {lattice.shape} has {lattice.sites} sites, which {sites} variables do not fill")
-    centre, scale = _standard(raw, kind=kind, by_column=lattice is None)
-    values = np.ascontiguousarray(((raw - centre) / scale).T.astype(np.float32))
-    own = _by_column(values) if kind == "continuous" else values
-    candidates = given_candidates(transformations, centre=centre, scale=scale, shape=shape)
+    candidates = basic_candidates(sites, kind=kind, shape=shape, seed=seed)
     if lattice is not None:
-        candidates = lattice_candidates(lattice, channels=sites // lattice.sites) + candidates
-    candidates = basic_candidates(sites, kind=kind, shape=shape, seed=seed) + candidates
+        candidates += lattice_candidates(lattice, channels=sites // lattice.sites)
+    candidates += given_candidates(transformations, sites=sites, shape=shape)
     classed = 2 < sites <= _LARGEST_CLASSED
     share = level / (len(candidates) + classed)
     tests = [
-        _tested(candidate, own if candidate.by_column else values, kind=kind, level=share, seed=seed + 1 + k)
-        for k, candidate in enumerate(candidates)
+        _tested(candidate, values, kind=kind, level=share, seed=seed + 1 + k) for k, candidate in enumerate(candidates)
     ]
     if classed:
-        tests.append(_class_test(values if shape else own, kind=kind, shape=shape, level=share, seed=seed))
+        tests.append(_class_test(values, kind=kind, shape=shape, level=share, seed=seed))
     return tuple(tests)
 
 
 def _tested(candidate: Candidate, values: np.ndarray, *, kind: Kind, level: float, seed: int) -> SymmetryTest:
-    pair = candidate.way.pair(values, np.random.default_rng(seed))
+    pair, size = _prepared_pair(candidate, values, kind=kind, seed=seed)
     families = feature_families(len(pair.first), shape=pair.shape, two_valued=kind == "spin", seed=seed)
-    blocks = min(_BLOCKS, pair.first.shape[1])
+    blocks = pair.first.shape[1] // size
     differences = merged_blocks(lambda count: block_differences(pair, families=families, blocks=count), blocks=blocks)
-    outcome = randomisation_test(
-        differences,
-        orders=[sum(family.exponents) for family in families],
-        level=level,
-        seed=seed,
-    )
+    orders = [sum(family.exponents) for family in families]
+    outcome = randomisation_test(differences, orders=orders, level=level, seed=seed)
     verdict = _verdict(outcome, level=level)
     return SymmetryTest(
         name=candidate.name,
@@ -111,10 +108,41 @@ def _tested(candidate: Candidate, values: np.ndarray, *, kind: Kind, level: floa
     )
 
 
+def _prepared_pair(candidate: Candidate, values: np.ndarray, *, kind: Kind, seed: int) -> tuple[CandidatePair, int]:
+    """Return the pair in standard units, float32, and the number of consecutive samples in a block.
+
+    Centre and scale are those of first and second together, which no exchange of the two can change; so is the clipping.
+    """
+    way, generator = candidate.way, np.random.default_rng(seed)
+    size = -(-values.shape[1] // _BLOCKS)
+    if candidate.treatment == "ranks":
+        values = _normal_scores(values)
+    if candidate.treatment == "centred":
+        size = max(size, _CENTRED_BLOCK)
+        values = values[:, : values.shape[1] // size * size]
+        runs = values.reshape(len(values), -1, size)
+        values = (runs - runs.mean(2, keepdims=True)).reshape(values.shape)
+        assert isinstance(way, Moved)
+        way = replace(way, run=size)
+    pair = way.pair(values, generator)
+    if kind == "spin" or candidate.treatment == "ranks":  # both are in standard units already
+        return CandidatePair(pair.first.astype(np.float32), pair.second.astype(np.float32), pair.shape), size
+    axis = None if pair.shape and candidate.treatment == "as given" else 1
+    centre = (pair.first.mean(axis, keepdims=True) + pair.second.mean(axis, keepdims=True)) / 2
+    variance = ((pair.first - centre) ** 2 + (pair.second - centre) ** 2).mean(axis, keepdims=True) / 2
+    scale = np.sqrt(np.where(variance > 0, variance, 1.0))
+    first, second = (
+        np.clip((part - centre) / scale, -_CLIP, _CLIP).astype(np.float32) for part in (pair.first, pair.second)
+    )
+    return CandidatePair(first, second, pair.shape), size
+
+
 def _class_test(values: np.ndarray, *, kind: Kind, shape: tuple[int, ...], level: float, seed: int) -> SymmetryTest:
     """Find classes on one half of the samples and test them on the other."""
     half = values.shape[1] // 2
-    labels = permutation_classes(values[:, :half])
+    ranks = kind == "continuous" and not shape
+    common = values if kind == "spin" else (values - values.mean()) / (values.std() or 1.0)
+    labels = permutation_classes((_normal_scores(values) if ranks else common)[:, :half])
     classes = int(labels.max()) + 1
     sizes = np.sort(np.bincount(labels))[::-1]
     listed = ", ".join(str(size) for size in sizes[:6]) + (", ..." if classes > 6 else "")  # 6 fit on a line
@@ -125,8 +153,9 @@ def _class_test(values: np.ndarray, *, kind: Kind, shape: tuple[int, ...], level
             "permutation classes", meaning, 1.0, 0.0, 0.0, classes, len(values), "not applicable", sentence
         )
     elements = random_set(labels, generator=np.random.default_rng(seed))
-    candidate = Candidate("permutation classes", meaning, Moved(elements, None, shape), classes)
-    return _tested(candidate, np.ascontiguousarray(values[:, half:]), kind=kind, level=level, seed=seed)
+    treatment = "ranks" if ranks else "as given"
+    candidate = Candidate("permutation classes", meaning, Moved(elements, None, shape), classes, treatment)
+    return _tested(candidate, values[:, half:], kind=kind, level=level, seed=seed)
 
 
 def _verdict(outcome: Randomisation, *, level: float) -> IndexVerdict:
@@ -154,27 +183,9 @@ def _sentence(outcome: Randomisation, *, verdict: IndexVerdict, meaning: str) ->
     )
 
 
-def _by_column(values: np.ndarray) -> np.ndarray:
-    """Return every row about its own centre, clipped at 4 robust standard deviations, with variance 1.
-
-    The centre is where the clipped values average to 0. Without clipping an outlier would move the estimated mean, and
-    every other sample would then lie to one side of it. Rows without variance become 0.
-    Source: Huber 1964, Annals of Mathematical Statistics 35, 73.
-    """
-    rows = values.astype(np.float64)
-    centre = np.median(rows, axis=1, keepdims=True)
-    scale = 1.4826 * np.median(np.abs(rows - centre), axis=1, keepdims=True)  # 1 / quantile 3/4 of a Gaussian
-    scale = np.where(scale > 0, scale, rows.std(1, keepdims=True))
-    scale = np.where(scale > 1e-6, scale, 1.0)  # float32 rounding of values of size one
-    for _ in range(50):  # Newton's steps; 3 or 4 are enough unless many values are clipped
-        scores = np.clip((rows - centre) / scale, -_CLIP, _CLIP)
-        step = scores.mean(1, keepdims=True) / np.maximum((np.abs(scores) < _CLIP).mean(1, keepdims=True), 1 / 2)
-        centre = centre + scale * step
-        if np.abs(step).max() < 1e-9:  # far below the error of any mean
-            break
-    scores = np.clip((rows - centre) / scale, -_CLIP, _CLIP)
-    spread = scores.std(1, keepdims=True)
-    return (scores / np.where(spread > 0, spread, 1.0)).astype(np.float32)
+def _normal_scores(values: np.ndarray) -> np.ndarray:
+    """Return the normal quantiles of the ranks of every row; equal values share their mean rank."""
+    return ndtri((rankdata(values, axis=1) - 1 / 2) / values.shape[1])
 
 
 def _checked(samples: object, *, kind: str, level: float, chains: int) -> np.ndarray:
@@ -192,17 +203,8 @@ def _checked(samples: object, *, kind: str, level: float, chains: int) -> np.nda
         raise SettingError(f"chains is {chains}; it must lie between 1 and the number of samples, {len(values)}")
     if kind == "spin" and len(np.unique(values)) > 2:
         raise DataError("kind is 'spin' but the samples have more than two values; give 'categorical' or 'continuous'")
-    order = np.argsort(np.arange(len(values)) % chains, kind="stable")
-    return values[order]
-
-
-def _standard(raw: np.ndarray, *, kind: Kind, by_column: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return what to subtract and divide by, (variables,) each; the same for all variables where they share a unit."""
-    sites = raw.shape[1]
     if kind == "spin":
-        low, high = raw.min(), raw.max()
-        return np.full(sites, (low + high) / 2), np.full(sites, (high - low) / 2 or 1.0)
-    if kind == "continuous" and by_column:
-        scale = raw.std(0)
-        return raw.mean(0), np.where(scale > 0, scale, 1.0)
-    return np.full(sites, raw.mean()), np.full(sites, raw.std() or 1.0)
+        low, high = values.min(), values.max()
+        values = np.where(values > low, 1.0, -1.0) if low < high else np.ones_like(values)
+    order = np.argsort(np.arange(len(values)) % chains, kind="stable")
+    return np.ascontiguousarray(values[order].T)
