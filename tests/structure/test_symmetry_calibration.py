@@ -43,7 +43,7 @@ def excess(values, *, levels, cells):
 @cache
 def nulls(name):
     make, draws, settings = {
-        "spins": (spins, 60, {"lattice": LATTICE, "kind": "spin"}),
+        "spins": (spins, 50, {"lattice": LATTICE, "kind": "spin"}),
         "heavy tails": (heavy, 40, {"transformations": [("shift", lambda x: np.roll(x, 1, axis=1))]}),
     }[name]
     return p_values(make, draws=draws, **settings)
@@ -86,7 +86,7 @@ def test_the_detectable_violation_is_seen_in_four_of_five_cases():
 
     planted = reflection(np.random.default_rng(0).choice([-1.0, 1.0], size=(500, 4)), seed=0).detectable
     seen = {1.0: 0, 0.4: 0}
-    draws = 24
+    draws = 20
     for share in seen:
         for seed in range(draws):
             generator = np.random.default_rng(seed)
