@@ -7,7 +7,7 @@ counts as a given number: standard errors do not hold its own scatter.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,13 +25,13 @@ from rgflow.structure.continuous_monomials import (
     tied_by_shape,
     without_odd,
 )
+from rgflow.structure.continuous_polynomial import ordered_polynomial
 from rgflow.structure.continuous_standard import Standardisation, as_given, continuous_samples, standardisation
+from rgflow.structure.continuous_supports import Support, coupled_pairs, symmetry_generators
 from rgflow.structure.score_features import energy_slopes, power_table, squared_score_rows
 from rgflow.structure.score_matching import ScoreEstimate, score_estimate
 
-__all__ = ["ContinuousFit", "ContinuousSupport", "continuous_terms", "fit_continuous", "score_rows", "terms_of"]
-
-ContinuousSupport = Literal["independent", "all", "local", "translation", "rotation", "permutation"]
+__all__ = ["ContinuousFit", "continuous_terms", "fit_continuous", "score_rows", "terms_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ def continuous_terms(
     variables: int,
     *,
     order: int = 2,
-    support: ContinuousSupport = "all",
+    support: Support = "all",
     lattice: Lattice | None = None,
     reach: float | None = None,
     coupled_order: int | None = None,
@@ -60,17 +60,14 @@ def continuous_terms(
     variables, `even` leaves out odd degrees, `permutations` (k, variables) are symmetries of your own.
     Raises: SettingError for an unknown support, or a local one without a lattice of that many sites.
     """
-    if support not in get_args(ContinuousSupport):
-        raise SettingError(f"support is {support!r}; it must be one of {', '.join(get_args(ContinuousSupport))}")
-    pairs = _pairs(variables, support=support, lattice=lattice, reach=reach)
+    pairs = coupled_pairs(variables, support=support, lattice=lattice, reach=reach)
     terms = monomials(variables, order=order, pairs=pairs, coupled_order=coupled_order)
     if even:
         terms = without_odd(terms)
-    if support in ("translation", "rotation") and lattice is not None:
-        moved = lattice.translations
-        terms = tied_along(terms, moved) if len(moved) else tied_by_shape(terms, lattice)
-        if support == "rotation":
-            terms = tied_along(terms, np.concatenate([lattice.quarter_turns, lattice.reflections]))
+    if support in ("translation", "rotation") and lattice is not None and not lattice.periodic:
+        terms = tied_by_shape(terms, lattice)
+    if support in ("translation", "rotation"):
+        terms = tied_along(terms, symmetry_generators(variables, support=support, lattice=lattice))
     if support == "permutation":
         terms = tied_by_shape(terms, None)
     return terms if permutations is None else tied_along(terms, permutations)
@@ -80,7 +77,7 @@ def fit_continuous(
     samples: Any,
     *,
     order: int = 2,
-    support: ContinuousSupport = "all",
+    support: Support = "all",
     lattice: Lattice | None = None,
     reach: float | None = None,
     coupled_order: int | None = None,
@@ -92,6 +89,7 @@ def fit_continuous(
     standardise: bool = True,
     smoothing: float | None = None,
     names: Sequence[str] = (),
+    chains: int = 1,
     seed: int = 0,
 ) -> Hamiltonian:
     """Return H with p(z) ~ exp(-H(z)) from `samples` (samples, variables), kind "continuous", by score matching.
@@ -134,7 +132,7 @@ def fit_continuous(
     elif smoothing:
         scale = Standardisation(scale.centre, scale.unit, np.full(x.shape[1], smoothing))
     z = scale.apply(x, seed=seed)
-    estimate = score_estimate(terms, z, ridge=regularisation)
+    estimate = score_estimate(terms, z, ridge=regularisation, chains=chains)
     return _record(terms, estimate, scale=scale, names=names, samples=len(x))
 
 
@@ -161,32 +159,18 @@ def terms_of(polynomial: SparsePolynomial) -> tuple[ContinuousTerms, np.ndarray]
 
     Raises: SettingError for a constant polynomial.
     """
-    kept = polynomial.exponents.sum(1) > 0
+    counts = np.diff(polynomial.powers.indptr)
+    kept = counts > 0
     if not kept.any():
         raise SettingError("the Hamiltonian is constant; a density of real variables needs terms")
-    exponents = polynomial.exponents[kept]
-    row, column = np.nonzero(exponents)
-    counts = np.bincount(row, minlength=len(exponents))
+    powers = polynomial.powers[np.flatnonzero(kept)]
+    counts = counts[kept]
+    row = np.repeat(np.arange(len(counts)), counts)
     slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    members, powers = (np.zeros((len(exponents), counts.max()), dtype=np.int64) for _ in range(2))
-    members[row, slot], powers[row, slot] = column, exponents[row, column]
-    tie = np.arange(len(exponents))
-    return ContinuousTerms(len(polynomial.variables), members, powers, tie), polynomial.coefficients[kept]
-
-
-def _pairs(
-    variables: int, *, support: ContinuousSupport, lattice: Lattice | None, reach: float | None
-) -> np.ndarray | None:
-    if support == "independent":
-        return np.zeros((0, 2), dtype=np.int64)
-    if support in ("all", "permutation"):
-        return None
-    if lattice is None or lattice.sites != variables:
-        found = "none" if lattice is None else f"{lattice.shape}"
-        raise SettingError(f"support={support!r} needs a lattice with {variables} sites; the lattice given is {found}")
-    if reach is None and support != "local":
-        return None
-    return lattice.pairs_within(1.0 if reach is None else reach)
+    members, raised = (np.zeros((len(counts), counts.max()), dtype=np.int64) for _ in range(2))
+    members[row, slot], raised[row, slot] = powers.indices, powers.data
+    tie = np.arange(len(counts))
+    return ContinuousTerms(len(polynomial.variables), members, raised, tie), polynomial.coefficients[kept]
 
 
 def _has_odd(terms: ContinuousTerms) -> bool:
@@ -213,18 +197,6 @@ def _record(
         notes=scale.notes + estimate.notes,
         standardisation=scale,
     )
-    polynomial, order = _polynomial(terms, estimate.theta, variables=variables)
-    return Hamiltonian("continuous", polynomial, errors=torch.from_numpy(estimate.errors[terms.tie][order]), fit=fit)
-
-
-def _polynomial(
-    terms: ContinuousTerms, theta: np.ndarray, *, variables: tuple[str, ...]
-) -> tuple[SparsePolynomial, np.ndarray]:
-    """The polynomial, and the term that each of its rows is."""
-    coefficients = theta[terms.tie]
-    kept = np.flatnonzero(coefficients)
-    exponents = np.zeros((len(kept), terms.variables), dtype=np.int64)
-    np.add.at(exponents, (np.arange(len(kept))[:, None], terms.members[kept]), terms.powers[kept])
-    numbered = SparsePolynomial(variables, exponents, kept + 1.0)
-    order = numbered.coefficients.astype(np.int64) - 1
-    return SparsePolynomial(variables, numbered.exponents, coefficients[order]), order
+    made = ordered_polynomial(terms.members, terms.powers, coefficients=estimate.theta[terms.tie], variables=variables)
+    errors = torch.from_numpy(estimate.errors[terms.tie][made.order])
+    return Hamiltonian("continuous", made.polynomial, errors=errors, fit=fit)

@@ -16,6 +16,7 @@ from scipy.linalg import cho_factor, cho_solve, eigvalsh
 
 from rgflow.errors import SettingError
 from rgflow.structure.continuous_monomials import ContinuousTerms
+from rgflow.structure.score_autocorrelation import autocorrelation_times, evenly
 from rgflow.structure.score_features import (
     energy_slopes,
     laplacian_means,
@@ -24,17 +25,14 @@ from rgflow.structure.score_features import (
     site_designs,
     squared_score_rows,
 )
+from rgflow.structure.score_sandwich import FOLLOWED, sandwich, times_for_all
 
-__all__ = ["PARAMETERS_AT_MOST", "ScoreEstimate", "autocorrelation_times", "gaussian_estimate", "score_estimate"]
+__all__ = ["PARAMETERS_AT_MOST", "ScoreEstimate", "gaussian_estimate", "score_estimate"]
 
 PARAMETERS_AT_MOST = 6_000  # the matrix G then fills 288 MB and its factor takes seconds
-_COVARIANCE_AT_MOST = 2_000  # parameters: a covariance of 32 MB
 _SINGULAR = 1e-10  # smallest over largest eigenvalue of G below which six digits of theta are gone
 _RIDGE = 10.0  # over the number of samples: far below the statistical weight of any direction that the data fix
 _NUMBERS = 20_000_000  # in the table of powers: 160 MB
-_WORK = 2e10  # multiplications for the errors, about a second; beyond it they rest on part of the samples
-_SERIES = 256  # parameters whose autocorrelation is followed one by one; of more, 64 are and stand for their like
-_FOLLOWED = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +52,15 @@ class ScoreEstimate:
     notes: tuple[str, ...] = ()
 
 
-def score_estimate(terms: ContinuousTerms, z: np.ndarray, *, ridge: float | None = None) -> ScoreEstimate:
+def score_estimate(
+    terms: ContinuousTerms, z: np.ndarray, *, ridge: float | None = None, chains: int = 1
+) -> ScoreEstimate:
     """Return the estimate from samples `z` (samples, variables); `ridge` None adds 10/samples only where G needs it.
 
     Raises: SettingError above 6,000 parameters, unless they are all pairs of order 2.
     """
     if _is_gaussian(terms):
-        return gaussian_estimate(terms, z, ridge=ridge)
+        return gaussian_estimate(terms, z, ridge=ridge, chains=chains)
     if terms.parameters > PARAMETERS_AT_MOST:
         raise SettingError(
             f"the model has {terms.parameters:,} parameters; {PARAMETERS_AT_MOST:,} is the most, save for all pairs of order 2:"
@@ -72,10 +72,12 @@ def score_estimate(terms: ContinuousTerms, z: np.ndarray, *, ridge: float | None
     factor = cho_factor(gram, lower=True)
     theta = cho_solve(factor, target)
     inverse = cho_solve(factor, np.eye(len(theta)))
-    return _with_errors(terms, z, theta=theta, inverse=inverse, ridge=added, notes=notes)
+    return _with_errors(terms, z, theta=theta, inverse=inverse, ridge=added, chains=chains, notes=notes)
 
 
-def gaussian_estimate(terms: ContinuousTerms, z: np.ndarray, *, ridge: float | None = None) -> ScoreEstimate:
+def gaussian_estimate(
+    terms: ContinuousTerms, z: np.ndarray, *, ridge: float | None = None, chains: int = 1
+) -> ScoreEstimate:
     """Return the estimate of all pairs of order 2: Q = (C + ridge)^-1, and -Q mean where linear terms are there.
 
     The ridge is on |Q|^2, in which a pair counts twice; C is the covariance, or the second moments without linear terms.
@@ -95,30 +97,14 @@ def gaussian_estimate(terms: ContinuousTerms, z: np.ndarray, *, ridge: float | N
     i, j = terms.members[:, 0], terms.members[:, -1]
     j = np.where(terms.powers[:, -1] > 0, j, i)
     theta = np.where(linear, -(precision @ mean)[i], (precision * quadratic)[i, j])
-    followed = _evenly(len(terms), at_most=_FOLLOWED)
+    followed = evenly(len(terms), at_most=FOLLOWED)
     series = np.where(linear[followed], shift[:, i[followed]], u[:, i[followed]] * u[:, j[followed]])
-    times = _spread_times(terms, followed, autocorrelation_times(series.T))
+    kinds = terms.powers.sum(1)
+    own = autocorrelation_times((series - series.mean(axis=0)).T, kinds=kinds[followed], chains=chains)
+    times = times_for_all(kinds, followed, own)
     one = np.where(linear, shift.std(axis=0)[i], spread[i, j])
     rows = (np.trace(precision) - 0.5 * (u**2).sum(axis=1)) / len(mean)
     return ScoreEstimate(theta, one * np.sqrt(times / len(z)), None, times, rows, added, notes)
-
-
-def autocorrelation_times(series: np.ndarray) -> np.ndarray:
-    """Return 1 + 2 sum of autocorrelations of each row of `series` (rows, samples), at least 1.
-
-    Summed to the first pair that is not positive. Source: Geyer 1992, Statistical Science 7, 473.
-    """
-    n = series.shape[1]
-    if n < 4:
-        return np.ones(len(series))
-    centred = series - series.mean(axis=1, keepdims=True)
-    spectrum = np.fft.rfft(centred, n=2 * n, axis=1)
-    covariance = np.fft.irfft(np.abs(spectrum) ** 2, n=2 * n, axis=1)[:, :n]
-    variance = covariance[:, :1]
-    correlation = covariance / np.where(variance > 0.0, variance, 1.0)
-    pairs = correlation[:, : n // 2 * 2].reshape(len(series), -1, 2).sum(axis=2)
-    pairs[np.maximum.accumulate(pairs <= 0.0, axis=1)] = 0.0
-    return np.maximum(2.0 * pairs.sum(axis=1) - 1.0, 1.0)
 
 
 def _is_gaussian(terms: ContinuousTerms) -> bool:
@@ -169,49 +155,25 @@ def _with_errors(
     theta: np.ndarray,
     inverse: np.ndarray,
     ridge: float,
+    chains: int,
     notes: tuple[str, ...],
 ) -> ScoreEstimate:
-    count = len(theta)
-    followed = _evenly(count, at_most=count if count <= _SERIES else _FOLLOWED)
-    fewest = min(len(z), max(1_000, int(_WORK / count**2)))
-    kept = _evenly(len(z), at_most=fewest)
-    series = np.zeros((len(followed), len(z)))
-    sampled = np.zeros((count, len(kept)))
-    rows, start = np.zeros(len(z)), 0
-    for part in _chunks(terms, z):
-        table = power_table(part, terms.order)
+    rows = np.zeros(len(z))
+
+    def scores(here: slice) -> np.ndarray:
+        table = power_table(z[here], terms.order)
         slopes, curvature = energy_slopes(terms, theta, table)
-        here = slice(start, start + len(part))
         rows[here] = squared_score_rows(slopes, curvature)
-        inside = (kept >= here.start) & (kept < here.stop)
+        found = np.zeros((terms.parameters, table.shape[2]))
         for places, block in score_series(terms, slopes, table):
-            gather = terms.gather[:, places]
-            series[:, here] += (inverse[followed] @ gather) @ block
-            sampled[:, inside] += gather @ block[:, kept[inside] - start]
-        start += len(part)
-    times = _spread_times(terms, followed, autocorrelation_times(series))
-    influence = inverse @ sampled
-    influence -= influence.mean(axis=1, keepdims=True)
-    covariance = None
-    if count <= _COVARIANCE_AT_MOST:
-        scale = np.sqrt(times / len(z))
-        covariance = scale[:, None] * (influence @ influence.T / len(kept)) * scale
-    errors = np.sqrt((influence**2).mean(axis=1) * times / len(z))
-    return ScoreEstimate(theta, errors, covariance, times, rows, ridge, notes)
+            found += terms.gather[:, places] @ block
+        return found
+
+    spread = sandwich(inverse, scores, samples=len(z), kinds=_degrees(terms), chains=chains)
+    return ScoreEstimate(theta, spread.errors, spread.covariance, spread.times, rows, ridge, notes)
 
 
-def _spread_times(terms: ContinuousTerms, followed: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The time of every parameter: its own, or the mean over followed ones of equal degree, or of all."""
-    degree = np.zeros(terms.parameters, dtype=np.int64)
-    degree[terms.tie] = terms.powers.sum(1)
-    times = np.full(terms.parameters, found.mean())
-    for kind in np.unique(degree[followed]):
-        times[degree == kind] = found[degree[followed] == kind].mean()
-    times[followed] = found
-    return times
-
-
-def _evenly(count: int, *, at_most: int) -> np.ndarray:
-    if count <= at_most:
-        return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, at_most).astype(np.int64))
+def _degrees(terms: ContinuousTerms) -> np.ndarray:
+    degrees = np.zeros(terms.parameters, dtype=np.int64)
+    degrees[terms.tie] = terms.powers.sum(1)
+    return degrees
