@@ -266,7 +266,7 @@ def _record(found: _Estimate, sample: CategoricalSample, *, names: tuple[str, ..
         names=terms.names,
         members=torch.from_numpy(terms.members),
         samples=len(sample.states),
-        effective_samples=len(sample.states) / float(spread.times.mean()),
+        effective_samples=len(sample.states) / max(1.0, float(spread.times.mean())),
         objective=found.value / len(terms.levels),
         regularisation=found.ridge,
         covariance=None if spread.covariance is None else torch.from_numpy(spread.covariance),

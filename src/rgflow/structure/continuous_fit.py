@@ -212,7 +212,7 @@ def _record(
         names=terms.names(variables),
         members=torch.from_numpy(np.bincount(terms.tie)),
         samples=samples,
-        effective_samples=samples / float(estimate.times.mean()),
+        effective_samples=min(float(samples), samples / float(estimate.times.mean())),
         objective=-float(estimate.rows.mean()),
         regularisation=estimate.ridge,
         covariance=None if estimate.covariance is None else torch.from_numpy(estimate.covariance),

@@ -6,6 +6,7 @@ as it is.
 Source: Neal 2001, Statistics and Computing 11, 125.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ def _log_weights(annealing: Annealing, *, steps: int) -> np.ndarray:
     states = annealing.start(CHAINS)
     weights = np.zeros(CHAINS)
     shares = np.linspace(0.0, 1.0, steps + 1)
-    for before, share in zip(shares[:-1], shares[1:], strict=True):
+    for before, share in itertools.pairwise(shares.tolist()):
         weights += (share - before) * annealing.gain(states)
-        states = annealing.move(states, float(share))
+        states = annealing.move(states, share)
     return weights
