@@ -7,7 +7,17 @@ from .continuous_fit import score_rows as score_rows
 from .continuous_monomials import ContinuousTerms as ContinuousTerms
 from .continuous_standard import Standardisation as Standardisation
 from .continuous_standard import standardisation as standardisation
+from .fit_errors import FitErrors as FitErrors
+from .fit_errors import parameter_errors as parameter_errors
+from .fit_memory import forecast_memory as forecast_memory
+from .fitting import fit_hamiltonian as fit_hamiltonian
+from .hamiltonian_density import HamiltonianDensity as HamiltonianDensity
+from .interaction_screening import fit_by_screening as fit_by_screening
 from .pseudo_likelihood import TermsFit as TermsFit
 from .pseudo_likelihood import fit_terms as fit_terms
 from .pseudo_likelihood import log_pseudo_likelihood as log_pseudo_likelihood
+from .selection import Selection as Selection
+from .selection import select_support as select_support
+from .spin_fit import fit_spins as fit_spins
+from .supports import support_terms as support_terms
 from .terms import Terms as Terms

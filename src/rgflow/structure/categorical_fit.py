@@ -27,7 +27,7 @@ from rgflow.structure.categorical_terms import CategoricalTerms, categorical_ter
 from rgflow.structure.continuous_polynomial import OrderedPolynomial, ordered_polynomial
 from rgflow.structure.continuous_supports import TIED_ON_A_LATTICE, Support, coupled_pairs, symmetry_generators
 from rgflow.structure.score_sandwich import Sandwich
-from rgflow.structure.score_selection import discoveries, two_sided
+from rgflow.structure.score_selection import discoveries
 
 __all__ = ["Colours", "category_rows", "fit_categories"]
 
@@ -88,8 +88,8 @@ def fit_categories(
     if false_discoveries is None:
         return _record(found, sample, names=tuple(names))
     kept = ~terms.is_pair
-    p_values = two_sided(found.theta, found.spread.errors)[terms.is_pair]
-    kept[terms.is_pair] = discoveries(p_values, false_discoveries)
+    coupled = terms.is_pair
+    kept[coupled] = discoveries(found.theta[coupled], found.spread.errors[coupled], rate=false_discoveries)
     again = _estimate(terms.chosen(kept), sample, ridge=ridge, chains=chains)
     made = _record(_inserted(found, again, kept=kept), sample, names=tuple(names))
     assert made.fit is not None

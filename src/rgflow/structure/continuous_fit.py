@@ -30,7 +30,7 @@ from rgflow.structure.continuous_standard import Standardisation, as_given, cont
 from rgflow.structure.continuous_supports import TIED_ON_A_LATTICE, Support, coupled_pairs, symmetry_generators
 from rgflow.structure.score_features import energy_slopes, power_table, squared_score_rows
 from rgflow.structure.score_matching import ScoreEstimate, score_estimate
-from rgflow.structure.score_selection import discoveries, two_sided
+from rgflow.structure.score_selection import discoveries
 
 __all__ = ["ContinuousFit", "continuous_terms", "fit_continuous", "score_rows", "terms_of"]
 
@@ -139,7 +139,7 @@ def fit_continuous(
     coupled = np.zeros(terms.parameters, dtype=bool)
     coupled[terms.tie] = terms.bodies > 1
     kept = ~coupled
-    kept[coupled] = discoveries(two_sided(estimate.theta, estimate.errors)[coupled], false_discoveries)
+    kept[coupled] = discoveries(estimate.theta[coupled], estimate.errors[coupled], rate=false_discoveries)
     again = score_estimate(terms.chosen(kept[terms.tie]), z, ridge=regularisation, chains=chains)
     made = _record(terms, _inserted(estimate, again, kept=kept), scale=scale, names=names, samples=len(x))
     fit = replace(_fit_of(made), selected=torch.from_numpy(kept), false_discoveries=false_discoveries)

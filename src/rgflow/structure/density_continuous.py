@@ -116,17 +116,24 @@ class LeapfrogMoves:
         momentum = self._generator.standard_normal(y.shape)
         before = self._energy(y, share) + 0.5 * (momentum**2).sum(axis=1)
         step = self.step * self._generator.uniform(0.8, 1.2)  # keeps off the periods of single modes
-        there = y.copy()
-        momentum = momentum - 0.5 * step * self._gradient(there, share)
-        for leap in range(_LEAPS):
-            there = there + step * momentum
-            momentum = momentum - (step if leap < _LEAPS - 1 else 0.5 * step) * self._gradient(there, share)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a step too long for a quartic wall overflows and is refused
+            there, momentum = self._leapt(y, momentum, step=step, share=share)
             after = self._energy(there, share) + 0.5 * (momentum**2).sum(axis=1)
             chance = np.exp(np.minimum(0.0, before - np.where(np.isfinite(after), after, np.inf)))
         accepted = self._generator.uniform(size=len(y)) < chance
         self.step *= float(np.exp(0.2 * (chance.mean() - _ACCEPTED)))
         return np.where(accepted[:, None], there, y)
+
+    def _leapt(
+        self, y: np.ndarray, momentum: np.ndarray, *, step: float, share: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        momentum = momentum - 0.5 * step * self._gradient(y, share)
+        for leap in range(_LEAPS):
+            y = y + step * momentum
+            momentum = momentum - (step if leap < _LEAPS - 1 else 0.5 * step) * self._gradient(y, share)
+        return y, momentum
 
     def _energy(self, y: np.ndarray, share: float) -> np.ndarray:
         return share * self._law.energy(self._law.placed(y)) + (1.0 - share) * 0.5 * (y**2).sum(axis=1)

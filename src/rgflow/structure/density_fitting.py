@@ -20,6 +20,7 @@ from rgflow.structure.density_continuous import continuous_law
 from rgflow.structure.density_finite import finite_law
 from rgflow.structure.density_integrable import integrability
 from rgflow.structure.density_laws import FiniteDensity, FittedDensity, RealDensity
+from rgflow.structure.spin_fit import fit_spins
 
 __all__ = ["DensityKind", "DensityModel", "NormalisedFit", "guessed_kind", "normalised_fit"]
 
@@ -86,8 +87,6 @@ def normalised_fit(x: np.ndarray, *, kind: DensityKind, model: DensityModel) -> 
         values = (-1.0, 1.0) if kind == "spin" else (0.0, 1.0)
         if not np.isin(x, values).all():
             raise DataError(f"a value is {x[~np.isin(x, values)][0]:g}; kind={kind!r} takes the values {values}")
-        from rgflow.structure.spin_fit import fit_spins
-
         spins = np.where(x == values[1], 1.0, -1.0)
         hamiltonian = fit_spins(torch.from_numpy(spins), second_estimator="no", **settings)
     law = finite_law(hamiltonian)

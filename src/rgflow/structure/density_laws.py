@@ -76,7 +76,7 @@ class FiniteDensity:
         if not self.enumerable:
             return annealed_log_partition(self._annealing(np.random.default_rng(seed)))
         parts = [logsumexp(-self.law.energy(block)) for block in all_states(self.law.levels)]
-        value = float(logsumexp(parts))
+        value = float(np.logaddexp.reduce(np.array(parts, dtype=np.float64)))
         return Estimate(value, 1e-15 * len(self.law.levels) * max(1.0, abs(value)), "rounding")
 
     def log_density(self, x: np.ndarray, log_partition: float) -> np.ndarray:
