@@ -70,6 +70,15 @@ def test_z_scores_of_a_correlated_chain_have_unit_variance_and_shuffling_it_lose
     assert 0.2 < np.mean(effective) < 0.7
 
 
+def test_leverage_keeps_errors_honest_with_few_samples_for_each_parameter() -> None:
+    terms, found = all_terms(8, 2), []
+    for seed in range(60):
+        spins = np.random.default_rng(seed).choice(np.array([-1, 1], dtype=np.int8), (60, 8))
+        fit = fit_terms(spins, terms, regularisation=1 / 60)
+        found.append((fit.parameters / parameter_errors(spins, fit).errors).numpy())
+    assert 0.8 < squares(found)[0] < 1.12  # 8 parameters a site and 60 samples: without leverage 1.27 +- 0.05
+
+
 def test_inflation_of_an_autoregression_is_its_exact_value() -> None:
     generator, strength = np.random.default_rng(0), 0.8
     noise = generator.standard_normal((40, 8200))
