@@ -10,7 +10,7 @@ import torch
 from rgflow.errors import DataError, SettingError
 from rgflow.lattice import Lattice
 from rgflow.numerics.sparse_polynomial import SparsePolynomial
-from rgflow.structure import continuous_terms, fit_continuous, score_rows, standardisation
+from rgflow.structure import continuous_terms, fit_continuous, fit_hamiltonian, score_rows, standardisation
 from rgflow.structure.continuous_fit import terms_of
 from rgflow.structure.score_features import energy_slopes, power_table
 from tests.structure.continuous_samples import gaussian_field, grid_samples, phi4_samples, ring_precision
@@ -287,6 +287,24 @@ def test_what_cannot_be_fitted_is_refused_in_one_sentence(samples, settings, err
     given = np.random.default_rng(0).normal(size=(50, 3)) if samples is None else samples
     with pytest.raises(error, match=word):
         fit_continuous(given, **settings)
+
+
+def test_the_bias_of_inverse_covariances_is_what_the_note_says():
+    samples, variables = 200, 19
+    diagonal = []
+    for seed in range(40):
+        fitted = fit_continuous(np.random.default_rng(seed).normal(size=(samples, variables)), standardise=False)
+        diagonal.append(np.diag(precision_of(fitted)).mean())
+    assert np.mean(diagonal) - 1.0 == pytest.approx(0.1, abs=0.03)
+    assert any("10 %" in note for note in fitted.fit.notes)
+    assert fit_continuous(np.random.default_rng(0).normal(size=(4000, 3))).fit.notes == ()
+
+
+def test_the_common_entrance_fits_real_variables_and_categories():
+    x = correlated(samples=100, variables=3, seed=20)
+    assert torch.equal(fit_hamiltonian(x, kind="continuous", order=2).couplings, fit_continuous(x).couplings)
+    with pytest.raises(SettingError, match="setting"):
+        fit_hamiltonian(x, kind="continuous", colour="red")
 
 
 def test_256_variables_with_all_pairs_take_less_than_five_seconds():

@@ -31,6 +31,7 @@ __all__ = ["PARAMETERS_AT_MOST", "ScoreEstimate", "gaussian_estimate", "score_es
 PARAMETERS_AT_MOST = 6_000  # the matrix G then fills 288 MB and its factor takes seconds
 _SINGULAR = 1e-10  # smallest over largest eigenvalue of G below which six digits of theta are gone
 _RIDGE = 10.0  # over the number of samples: far below the statistical weight of any direction that the data fix
+_EXCESS = 0.02  # (variables + 1) / samples above which the bias of an inverse Wishart matrix is worth a word
 _NUMBERS = 20_000_000  # in the table of powers: 160 MB
 
 
@@ -80,6 +81,7 @@ def gaussian_estimate(
     """Return the estimate of all pairs of order 2: Q = (C + ridge)^-1, and -Q mean where linear terms are there.
 
     The ridge is on |Q|^2, in which a pair counts twice; C is the covariance, or the second moments without linear terms.
+    Errors: Q is too large by a relative (variables + 1) / samples on average (inverse Wishart), said where above 2 %.
     """
     linear = terms.powers.sum(1) == 1
     mean = z.mean(axis=0) if linear.any() else np.zeros(z.shape[1])
@@ -102,6 +104,11 @@ def gaussian_estimate(
     own = inflations(series.T, kinds=kinds[followed], chains=chains)
     times = times_for_all(kinds, followed, own)
     one = np.where(linear, shift.std(axis=0)[i], spread[i, j])
+    excess = (len(mean) + 1.0) / (len(z) / max(1.0, float(times.mean())))
+    if excess > _EXCESS:
+        notes += (
+            f"inverse covariances of few samples are too large: couplings by some {100.0 * excess:.0f} % on average",
+        )
     rows = (np.trace(precision) - 0.5 * (u**2).sum(axis=1)) / len(mean)
     return ScoreEstimate(theta, one * np.sqrt(times / len(z)), None, times, rows, added, notes)
 
