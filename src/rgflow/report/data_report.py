@@ -1,0 +1,64 @@
+"""The report of `rgflow data`: the structure card of one dataset, as text, JSON and page.
+
+Units: those of `StructureCard`; times are in seconds.
+"""
+
+import os
+from dataclasses import dataclass
+
+from rgflow.records.structure_card import StructureCard
+from rgflow.report.digits import count
+
+__all__ = ["DataReport"]
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """The card of one dataset, with the version of rgflow that made it."""
+
+    version: str
+    card: StructureCard
+
+    @property
+    def seed(self) -> int:
+        """The seed of every draw behind the card."""
+        return self.card.seed
+
+    @property
+    def timing(self) -> dict[str, float]:
+        """Seconds for each stage."""
+        return self.card.timing
+
+    @property
+    def headline(self) -> str:
+        """What the ladder says, in one sentence: the simplest model that nothing beats, or that it is undetermined."""
+        ladder = self.card.ladder
+        if ladder.chosen is None:
+            needed = "" if ladder.needed_samples is None else f" About {ladder.needed_samples:,} samples would decide."
+            return f"Undetermined: {_sentence(ladder.reason)}{needed}"
+        parameters = ladder.rung(ladder.chosen).parameters
+        words = "1 parameter" if parameters == 1 else f"{count(parameters)} parameters"
+        return f"{ladder.chosen}: {words}, where a look-up table needs {ladder.generic_parameters}."
+
+    def table(self, width: int = 120) -> str:
+        """Return the card as text of at most `width` columns (never below 60)."""
+        from rgflow.report.data_text import data_text
+
+        return data_text(self, width)
+
+    def to_json(self) -> str:
+        """Return the card as JSON of schema `rgflow.data/1`."""
+        from rgflow.report.data_json import data_json
+
+        return data_json(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the card as one self-contained HTML page; it appears under `path` only when complete."""
+        from rgflow.report.data_page import write_data_page
+
+        write_data_page(self, path)
+
+
+def _sentence(text: str) -> str:
+    """Return `text` with one full stop at its end."""
+    return text.rstrip(". ") + "."
