@@ -23,7 +23,7 @@ from rgflow.report.plot_frame import Key, Plot, framed, logarithmic
 
 __all__ = ["DataPlots", "data_plots"]
 
-_LINE, _LINES = 24, 2  # characters and lines of a rung's name that stand beside its bar on a phone
+_LINE, _LINES = 26, 2  # characters and lines of a rung's name that stand beside its bar on a phone
 
 
 @dataclass(frozen=True)
