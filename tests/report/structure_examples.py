@@ -202,7 +202,7 @@ def wine_report() -> DataReport:
     ladder = Ladder(
         (found[0], shaky, found[2]), None, "undetermined",
         "178 samples are too few: a 3-local coupling of the size seen would be found in 31 of 100 such data sets",
-        "minus the score-matching objective per variable", 178, 45, "none: the variables are continuous", 900,
+        "minus the score-matching objective per variable", 178, 178, "infinite", 900,
         ("3-local: 559 parameters from 133 samples; the ridge decides",),
     )  # fmt: skip
     away = Index("locality", "Spatial locality", None, (), "not applicable", "The columns have no known positions.")

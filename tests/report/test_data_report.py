@@ -42,7 +42,7 @@ def test_the_text_has_every_verdict_and_every_sentence_and_no_control_character(
 
 def test_the_chosen_rung_is_named_in_the_head_and_marked_in_the_table():
     lines = ising_report().table(120).splitlines()
-    assert lines[2].startswith("simplest  order 2, reach 1, translation+rotation+flip: 1 parameter,")
+    assert lines[2].startswith("simplest  order 2, reach 1, translation+rotation+flip: 1 parameter;")
     marked = [line for line in lines if line.startswith("> order")]
     assert len(marked) == 1
     assert re.search(r"flip +2 +1 +1 -0.46210", marked[0])  # order, reach, parameters, score
@@ -63,7 +63,7 @@ def test_values_stand_beside_their_nulls():
 
 def test_only_distances_above_the_noise_carry_a_star():
     lines = ising_report().table(120).splitlines()
-    start = lines.index("couplings against distance")
+    start = lines.index("couplings against distance, * above the noise")
     table = lines[start + 2 : start + 10]
     assert ["*" in line for line in table] == [True] + [False] * 7
 

@@ -8,7 +8,7 @@ import os
 from rgflow.report.data_figures import data_plots
 from rgflow.report.data_report import DataReport
 from rgflow.report.data_tables import reach_word
-from rgflow.report.data_text import in_words
+from rgflow.report.data_text import held_out_in_words, in_words
 from rgflow.report.digits import count, probability, with_error
 from rgflow.report.files import check_writable, write_complete
 from rgflow.report.page_frame import page_environment, page_frame
@@ -35,6 +35,7 @@ def data_html(report: DataReport) -> str:
     return environment.get_template("data.html.j2").render(
         report=report,
         card=report.card,
+        held_out=held_out_in_words(report.card.ladder),
         kind=in_words(report.card.kind),
         worded=any(row.sentence for row in report.card.hierarchy),
         plots=data_plots(report.card),

@@ -38,7 +38,7 @@ class DataReport:
             return f"Undetermined: {_sentence(ladder.reason)}{needed}"
         parameters = ladder.rung(ladder.chosen).parameters
         words = "1 parameter" if parameters == 1 else f"{count(parameters)} parameters"
-        return f"{ladder.chosen}: {words}, where a look-up table needs {ladder.generic_parameters}."
+        return f"{ladder.chosen}: {words}; a look-up table of all states has {ladder.generic_parameters}."
 
     def table(self, width: int = 120) -> str:
         """Return the card as text of at most `width` columns (never below 60)."""

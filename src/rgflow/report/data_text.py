@@ -7,17 +7,18 @@ import math
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from rgflow.records.ladder import Ladder
 from rgflow.records.structure_card import Index, NullValue, StructureCard, SymmetryTest
 from rgflow.report.data_report import DataReport
 from rgflow.report.data_tables import ladder_table, range_table, scale_table, symmetry_table
 from rgflow.report.digits import error_of, probability, seconds, short, with_error
 
-__all__ = ["data_text", "in_words"]
+__all__ = ["data_text", "held_out_in_words", "in_words"]
 
 _LEAST_WIDTH = 60
 _INDENT = "  "
 _LABEL = 10  # columns of the words in front of the head's lines
-_LEGEND = "± one standard error; [95 of 100 draws of a null]; p of the strongest null; * resolved"
+_LEGEND = "± one standard error; [95 of 100 draws of a null]; p of the strongest null"
 
 
 def data_text(report: DataReport, width: int = 120) -> str:
@@ -41,7 +42,9 @@ def _parts(report: DataReport, *, width: int) -> Iterator[list[str]]:
         yield _headed("symmetries", *symmetry_table(card, width=width), *_symmetry_words(card.symmetries, width=width))
     if card.coupling_range is not None:
         sentence = _filled(card.coupling_range.sentence, width=width)
-        yield _headed("couplings against distance", *range_table(card.coupling_range, width=width), *sentence)
+        yield _headed(
+            "couplings against distance, * above the noise", *range_table(card.coupling_range, width=width), *sentence
+        )
     yield _headed("geometry", *_filled(_geometry(card), width=width))
     if card.hierarchy:
         yield _headed("scale by scale", *scale_table(card, width=width))
@@ -51,6 +54,13 @@ def _parts(report: DataReport, *, width: int) -> Iterator[list[str]]:
 def in_words(kind: str) -> str:
     """Return what the variables of a kind are called."""
     return {"spin": "spins", "categorical": "categories", "continuous": "real numbers"}.get(kind, kind)
+
+
+def held_out_in_words(ladder: Ladder) -> str:
+    """Return on which samples the models were scored."""
+    if ladder.held_out >= ladder.samples:
+        return f"each of {ladder.samples:,} samples held out once"
+    return f"on {ladder.held_out:,} of {ladder.samples:,} samples that were held out"
 
 
 def _head(report: DataReport, *, width: int) -> list[str]:
@@ -100,9 +110,7 @@ def _null(null: NullValue) -> str:
 
 def _ladder(report: DataReport, *, width: int) -> list[str]:
     ladder = report.card.ladder
-    title = (
-        f"ladder, simplest first; score in {ladder.unit}, on {ladder.held_out:,} of {ladder.samples:,} samples held out"
-    )
+    title = f"ladder, simplest first; score in {ladder.unit}, {held_out_in_words(ladder)}"
     words = (
         [] if ladder.chosen is None else _filled(f"> chosen: {ladder.reason}", width=width)
     )  # else it is in the head
