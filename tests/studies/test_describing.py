@@ -1,0 +1,81 @@
+"""`describe` hands the structure room the data that were asked for, and says everything that was done to them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import rgflow
+from rgflow import structure
+from rgflow.errors import DataError, SettingError
+from rgflow.records.dataset import Dataset
+from tests.report.structure_examples import ising_report
+
+TABLE = torch.arange(120, dtype=torch.float64).reshape(40, 3).sin()
+
+
+@pytest.fixture
+def handed(monkeypatch):
+    """The datasets that reach the structure room; the card itself is one made by hand."""
+    found = []
+
+    def card(dataset, **settings):
+        found.append(dataset)
+        return replace(ising_report().card, samples=len(dataset.inputs), **{"seed": settings["seed"]})
+
+    monkeypatch.setattr(structure, "card", card, raising=False)
+    return found
+
+
+def test_an_array_a_dataset_and_a_name_are_all_described(handed):
+    rgflow.describe(TABLE)
+    rgflow.describe(TABLE.numpy().tolist())
+    rgflow.describe(Dataset("mine", TABLE, None, "unsupervised"))
+    rgflow.describe("iris")
+    assert [data.inputs.shape for data in handed] == [(40, 3)] * 3 + [(150, 4)]
+    assert torch.equal(handed[1].inputs, TABLE)
+
+
+def test_the_lattice_of_the_data_is_kept_unless_another_is_given(handed):
+    mine = Dataset("mine", torch.zeros(20, 12), None, "unsupervised", grid=(3, 4), periodic=True)
+    rgflow.describe(mine)
+    rgflow.describe(mine, grid=(2, 6))
+    rgflow.describe(mine, periodic=False)
+    rgflow.describe(mine, grid=[12], periodic=True)
+    assert [(data.grid, data.periodic) for data in handed] == [
+        ((3, 4), True), ((2, 6), True), ((3, 4), False), ((12,), True),
+    ]  # fmt: skip
+
+
+def test_rows_are_taken_in_their_order_by_the_seed_and_the_card_says_so(handed):
+    first, again, other = (rgflow.describe(TABLE, samples=30, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(handed[0].inputs, handed[1].inputs)
+    assert not torch.equal(handed[0].inputs, handed[2].inputs)
+    places = [int((row == TABLE).all(1).nonzero()) for row in handed[0].inputs]
+    assert places == sorted(set(places))
+    assert len(places) == 30
+    assert first.card.preparation[-1].treatment == "30 of them taken at random (seed 1), in their order"
+    assert again.card.preparation == first.card.preparation != other.card.preparation
+
+
+def test_as_many_rows_as_there_are_leave_the_data_as_they_are(handed):
+    report = rgflow.describe(TABLE, samples=40)
+    assert torch.equal(handed[0].inputs, TABLE)
+    assert report.card.preparation == ()
+
+
+def test_the_users_array_and_the_global_random_state_are_left_as_found(handed):
+    mine, state = TABLE.clone(), torch.get_rng_state()
+    rgflow.describe(mine, samples=20)
+    assert torch.equal(mine, TABLE)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_cannot_be_done_is_refused_in_one_sentence(handed):
+    with pytest.raises(SettingError, match="has none of its own"):
+        rgflow.describe(TABLE, periodic=True)
+    with pytest.raises(DataError, match="do not fill the grid"):
+        rgflow.describe(TABLE, grid=(2, 2))
+    with pytest.raises(DataError, match="nothing"):
+        rgflow.describe("nothing")
+    assert handed == []
