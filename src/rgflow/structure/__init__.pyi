@@ -1,1 +1,12 @@
+from .climbing import ladder as ladder
+from .ladder_calibration import Calibration as Calibration
+from .ladder_calibration import CalibrationRow as CalibrationRow
+from .ladder_calibration import calibrate as calibrate
+from .planted_catalogue import planted_laws as planted_laws
+from .planted_catalogue import planted_problems as planted_problems
+from .planted_problem import PlantedLaw as PlantedLaw
+from .planted_problem import PlantedProblem as PlantedProblem
+from .pseudo_likelihood import TermsFit as TermsFit
+from .pseudo_likelihood import fit_terms as fit_terms
+from .pseudo_likelihood import log_pseudo_likelihood as log_pseudo_likelihood
 from .terms import Terms as Terms
