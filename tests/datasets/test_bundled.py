@@ -61,6 +61,27 @@ def test_photos_are_grey_patches_that_tile_the_two_photographs():
     torch.testing.assert_close(data.inputs[640 // 16 + 2, 0], grey)
 
 
+def test_photos_can_be_cut_into_other_patches():
+    data = load("photos:8x12")
+    assert tuple(data.inputs.shape) == (2 * (427 // 8) * (640 // 12), 1, 8, 12)
+    assert (data.name, data.grid) == ("photos:8x12", (8, 12))
+    assert torch.equal(load("photos:16x16").inputs, load("photos").inputs)
+    corner = load("photos").inputs[0, 0, :8, :12]
+    assert torch.equal(data.inputs[0, 0], corner)
+
+
+def test_images_know_their_lattice_and_tables_have_none():
+    assert (load("digits").grid, load("digits").periodic) == ((8, 8), False)
+    assert (load("photos").grid, load("photos").periodic) == ((16, 16), False)
+    assert load("wine").grid == ()
+
+
+def test_units_stand_in_the_names_of_columns():
+    assert load("iris").units == ("cm",) * 4
+    assert load("wine").units == ()
+    assert load("digits").units == ("ink / 16",)
+
+
 def test_an_unknown_name_is_answered_with_the_list_of_names():
     with pytest.raises(DataError) as error:
         load("digitz")

@@ -5,6 +5,7 @@ for an embedding must. Targets: integers, booleans and texts with at most max(20
 classes, re-indexed 0..C-1 in sorted order; other integers and all floats are regression targets. Nothing is rescaled.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
@@ -17,13 +18,14 @@ from torch import Tensor
 from rgflow.errors import DataError, SettingError
 from rgflow.records.dataset import Dataset, Task
 
-__all__ = ["as_dataset", "class_limit"]
+__all__ = ["as_dataset", "class_limit", "grid_of", "units_in"]
 
 # Sets of labels in use that are small have up to 20 members however few the samples are; beyond that a label that
 # returns less than sqrt(N) times on average cannot be learned or told from a count, so it is taken as a number.
 _FEW_CLASSES = 20
 _TOKEN_TYPES = (torch.int32, torch.int64)
 _SHOWN_CLASSES = 20
+_UNIT = re.compile(r"\S\s*[(\[](?P<unit>[^()\[\]]+)[)\]]\s*$")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def as_dataset(inputs: Any, targets: Any = None, *, name: str = "data", task: Ta
         classes=read.classes,
         axes=_axes(values.ndim),
         feature_names=columns,
+        units=units_in(columns),
+        grid=() if values.dtype == torch.int64 else grid_of(tuple(values.shape[1:])),
         provenance=f"arrays given by the caller; {read.note}",
     )
 
@@ -80,6 +84,20 @@ def _as_found(dataset: Dataset, targets: Any, *, task: Task | None) -> Dataset:
 def _axes(dimensions: int) -> tuple[str, ...]:
     named = {2: ("feature",), 4: ("channel", "height", "width")}
     return named.get(dimensions, tuple(f"axis {axis}" for axis in range(1, dimensions)))
+
+
+def grid_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the lattice on which features of this shape sit: (height, width), channels left out, or () for a table.
+
+    One sample is (height, width) or (channel, height, width), as in a stack of grey images or of channels.
+    """
+    return shape[-2:] if len(shape) in (2, 3) else ()
+
+
+def units_in(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the units that stand in brackets at the end of column names, "" where there is none; () if none has one."""
+    found = [_UNIT.search(name) for name in names]
+    return tuple(match["unit"].strip() if match else "" for match in found) if any(found) else ()
 
 
 def _input_tensor(inputs: Any, *, name: str) -> Tensor:
@@ -199,6 +217,6 @@ def with_source(dataset: Dataset, *, provenance: str) -> Dataset:
     return replace(dataset, provenance=f"{provenance}; {note}")
 
 
-def named_features(dataset: Dataset, *, names: Sequence[str], axes: tuple[str, ...] | None = None) -> Dataset:
-    """Return `dataset` with the names of its features, and of its axes where given."""
-    return replace(dataset, feature_names=tuple(names), axes=dataset.axes if axes is None else axes)
+def named_features(dataset: Dataset, *, names: Sequence[str]) -> Dataset:
+    """Return `dataset` with the names of its features and the units that stand in them."""
+    return replace(dataset, feature_names=tuple(names), units=units_in(names))

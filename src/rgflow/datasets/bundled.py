@@ -1,26 +1,26 @@
-"""The data sets that come with the package: six real ones and generated physics.
+"""The data sets that come with the package: five tables and patches of two photographs.
 
 Units: as found, except that pixels are divided by their largest possible value (16 for digits, 255 for photos).
 """
 
-from collections.abc import Callable
+import re
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from rgflow.datasets.arrays import as_dataset, with_source
+from rgflow.datasets.arrays import as_dataset, named_features, with_source
 from rgflow.datasets.extras import needs_extra
-from rgflow.datasets.ising import IsingSettings, sample_ising
 from rgflow.errors import DataError
 from rgflow.records.dataset import Dataset
 
-__all__ = ["BUNDLED", "GENERATED", "bundled", "generated"]
+__all__ = ["BUNDLED", "bundled", "photos"]
 
 BUNDLED = ("digits", "breast_cancer", "wine", "iris", "diabetes", "photos")
-GENERATED = ("ising",)
 
+_DIGIT = (8, 8)  # height and width of the images behind the 64 features of digits
+_PHOTO = (427, 640)  # height and width of the two photographs
 _PATCH = 16
+_PATCH_SPEC = re.compile(r"photos:(?P<height>\d{1,4})x(?P<width>\d{1,4})")
 # Luma of ITU-R BT.601, the grey of most image programs.
 _GREY = np.array([0.299, 0.587, 0.114])
 
@@ -32,41 +32,21 @@ def bundled(name: str) -> Dataset:
     """
     if name not in BUNDLED:
         raise DataError(f"there is no bundled data set {name!r}; bundled are {', '.join(BUNDLED)}")
-    return _photos() if name == "photos" else _table(name)
+    return _photos(_PATCH, width=_PATCH) if name == "photos" else _table(name)
 
 
-def generated(spec: str) -> Dataset:
-    """Return generated physics, `ising:HEIGHTxWIDTH:T=TEMPERATURE` with optional `:samples=N` and `:seed=S`.
+def photos(spec: str) -> Dataset:
+    """Return the photographs cut into patches of HEIGHTxWIDTH pixels, from `photos:HEIGHTxWIDTH`.
 
-    Raises: DataError if `spec` does not have this form.
+    Raises: DataError if `spec` does not have this form, or a patch is smaller than 2x2 or larger than the photographs.
     """
-    kind, *parts = spec.split(":")
-    if kind not in GENERATED or not parts:
-        raise DataError(f"{spec!r} is no generated data set; write for example ising:32x32:T=2.5")
-    settings = _ising_settings(spec, parts=parts)
-    spins = torch.from_numpy(sample_ising(settings)).to(torch.float64)[:, None]
-    origin = f"Ising model, periodic {settings.height}x{settings.width} lattice, T={settings.temperature}"
-    return Dataset(
-        name=spec,
-        inputs=spins,
-        targets=None,
-        task="unsupervised",
-        axes=("channel", "height", "width"),
-        provenance=f"{origin}, Swendsen-Wang, {settings.samples} samples of spins +-1, seed {settings.seed}",
-    )
-
-
-def _ising_settings(spec: str, *, parts: list[str]) -> IsingSettings:
-    form = f"{spec!r} is not understood; write ising:HEIGHTxWIDTH:T=TEMPERATURE, then :samples=N and :seed=S if wanted"
-    readers: dict[str, Callable[[str], float]] = {"T": float, "samples": int, "seed": int}
-    try:
-        height, width = (int(side) for side in parts[0].split("x"))
-        options = dict(part.split("=", 1) for part in parts[1:])
-        values = {key: readers[key](text) for key, text in options.items()}
-        temperature = values.pop("T")
-    except (ValueError, KeyError) as error:
-        raise DataError(form) from error
-    return IsingSettings(height, width, temperature, **values)  # type: ignore[arg-type]
+    found = _PATCH_SPEC.fullmatch(spec)
+    if found is None:
+        raise DataError(f"{spec!r} is not understood; write photos:HEIGHTxWIDTH, for example photos:8x8")
+    height, width = int(found["height"]), int(found["width"])
+    if not (2 <= height <= _PHOTO[0] and 2 <= width <= _PHOTO[1]):
+        raise DataError(f"patches of {height}x{width} pixels asked for; needed: 2x2 to {_PHOTO[0]}x{_PHOTO[1]}")
+    return _photos(height, width=width)
 
 
 def _table(name: str) -> Dataset:
@@ -79,24 +59,25 @@ def _table(name: str) -> Dataset:
     else:
         values, source = found.data, f"{name} of scikit-learn, columns as found"
     data = as_dataset(values, found.target, name=name, task="regression" if name == "diabetes" else None)
-    return replace(with_source(data, provenance=source), feature_names=columns)
+    named = named_features(with_source(data, provenance=source), names=columns)
+    return replace(named, grid=_DIGIT, units=("ink / 16",)) if name == "digits" else named
 
 
-def _photos() -> Dataset:
+def _photos(height: int, *, width: int) -> Dataset:
     from sklearn.datasets import load_sample_images
 
     try:
         images = load_sample_images().images
     except ImportError as error:
         raise needs_extra("photos", library="pillow") from error
-    patches = np.concatenate([_patches(image @ _GREY / 255.0) for image in images])
-    data = as_dataset(patches[:, None], name="photos")
-    source = f"two sample photographs of scikit-learn, grey (ITU-R BT.601) / 255, cut into {_PATCH}x{_PATCH} patches"
-    return with_source(data, provenance=source)
+    patches = np.concatenate([_patches(image @ _GREY / 255.0, height=height, width=width) for image in images])
+    data = as_dataset(patches[:, None], name="photos" if height == width == _PATCH else f"photos:{height}x{width}")
+    source = f"two sample photographs of scikit-learn, grey (ITU-R BT.601) / 255, cut into {height}x{width} patches"
+    return replace(with_source(data, provenance=source), units=("grey level / 255",))
 
 
-def _patches(image: np.ndarray) -> np.ndarray:
-    """Return the non-overlapping patches of a grey image (height, width), row by row, the incomplete rim left out."""
-    rows, columns = image.shape[0] // _PATCH, image.shape[1] // _PATCH
-    whole = image[: rows * _PATCH, : columns * _PATCH].reshape(rows, _PATCH, columns, _PATCH)
-    return whole.transpose(0, 2, 1, 3).reshape(rows * columns, _PATCH, _PATCH)
+def _patches(image: np.ndarray, *, height: int, width: int) -> np.ndarray:
+    """Return the non-overlapping patches of a grey image, row by row, the incomplete rim left out."""
+    rows, columns = image.shape[0] // height, image.shape[1] // width
+    whole = image[: rows * height, : columns * width].reshape(rows, height, columns, width)
+    return whole.transpose(0, 2, 1, 3).reshape(rows * columns, height, width)

@@ -3,7 +3,7 @@
 Units: pixels / 255, grey images with one channel, colour with three. Images are never resized or cropped.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,8 @@ def load_folder(folder: Path) -> Dataset:
     stack = np.stack([np.repeat(image, channels // image.shape[0], axis=0) for image in images]) / 255.0
     data = as_dataset(stack, None if files.classes is None else list(files.classes), name=folder.name or str(folder))
     left_out = f", {files.others} other files left out" if files.others else ""
-    return with_source(data, provenance=f"folder {folder.name} of {len(images)} images, pixels / 255{left_out}")
+    named = with_source(data, provenance=f"folder {folder.name} of {len(images)} images, pixels / 255{left_out}")
+    return replace(named, units=("grey level / 255",) if channels == 1 else ("colour level / 255",))
 
 
 def _image_files(folder: Path) -> _Files:

@@ -1,21 +1,22 @@
 """One text names one data set: a bundled name, generated physics, a file, a folder of images, or a function.
 
-The forms: `digits`; `ising:32x32:T=2.5`; `a.npy`, `a.npz`, `a.csv`, `a.csv@column`, `a.parquet`; a folder;
-`a.py:loader`.
+The forms: `digits`; `photos:8x8`; `ising:32x32:T=2.5` and other generated physics; `a.npy`, `a.npz`, `a.csv`,
+`a.csv@column`, `a.parquet`; a folder; `a.py:loader`.
 """
 
 import re
 from pathlib import Path
 
 from rgflow.datasets.archives import load_npy, load_npz
-from rgflow.datasets.bundled import BUNDLED, GENERATED, bundled, generated
+from rgflow.datasets.bundled import BUNDLED, bundled, photos
 from rgflow.datasets.images import load_folder
 from rgflow.datasets.loaders import load_with_function
+from rgflow.datasets.physics import GENERATED, SPECIFICATIONS, generated
 from rgflow.datasets.tables import TABLE_SUFFIXES, load_table
 from rgflow.errors import DataError
 from rgflow.records.dataset import Dataset
 
-__all__ = ["load"]
+__all__ = ["is_built_in", "load"]
 
 _FUNCTION = re.compile(r"(?P<path>.+\.py):(?P<function>\w+)")
 _COLUMN = re.compile(r"(?P<path>.+\.(?:csv|parquet|npz))@(?P<column>.+)", re.IGNORECASE)
@@ -32,9 +33,9 @@ def load(spec: str, *, target: str | None = None) -> Dataset:
     torch.Size([150, 4])
     """
     spec, target = _with_column(spec, target=target)
-    if spec in BUNDLED or spec.split(":")[0] in GENERATED:
+    if is_built_in(spec):
         _refuse_target(spec, target=target)
-        return bundled(spec) if spec in BUNDLED else generated(spec)
+        return _built_in(spec)
     function = _FUNCTION.fullmatch(spec)
     path = _existing(Path(function["path"] if function else spec), spec=spec)
     if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
@@ -45,6 +46,17 @@ def load(spec: str, *, target: str | None = None) -> Dataset:
     if function:
         return load_with_function(path, function=function["function"])
     return load_folder(path) if path.is_dir() else _plain_file(path)
+
+
+def is_built_in(spec: str) -> bool:
+    """Whether `spec` names bundled data or generated physics, which need no file."""
+    return spec in BUNDLED or spec.split(":")[0] in (*GENERATED, "photos")
+
+
+def _built_in(spec: str) -> Dataset:
+    if spec in BUNDLED:
+        return bundled(spec)
+    return photos(spec) if spec.startswith("photos:") else generated(spec)
 
 
 def _with_column(spec: str, *, target: str | None) -> tuple[str, str | None]:
@@ -72,7 +84,7 @@ def _existing(path: Path, *, spec: str) -> Path:
     if _exists(path):
         return path
     if not path.suffix and len(path.parts) == 1:
-        names = f"{', '.join(BUNDLED)} and ising:32x32:T=2.5"
+        names = f"{', '.join(BUNDLED)} and generated physics such as {SPECIFICATIONS['ising']}"
         raise DataError(f"there is no bundled data set, file or folder {spec!r}; bundled are {names}")
     raise DataError(f"there is no file or folder {str(path)!r}")
 

@@ -1,0 +1,312 @@
+"""Generated physics: one text names a model, its size and its numbers, and gets independent samples with their evidence.
+
+The forms are in `SPECIFICATIONS`; every one takes `samples=N` (1000) and `seed=S` (0) as well. Temperatures are in units of the
+coupling; mass, quartic and hopping terms are pure numbers (nats). Lattices are periodic and stand row by row.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rgflow.errors import DataError, SettingError
+from rgflow.lattice import XY, GaussianField, Ising, Phi4, Potts, Samples, SpinGlass, sample, temper
+from rgflow.records.dataset import Dataset
+
+__all__ = ["GENERATED", "SPECIFICATIONS", "generated"]
+
+SPECIFICATIONS = {
+    "ising": "ising:32x32:T=2.5",
+    "potts": "potts:16x16:q=3:T=1.0",
+    "xy": "xy:16x16:T=0.9",
+    "phi4": "phi4:16x16:m2=-1:lambda=1:kappa=0.5",
+    "gaussian": "gaussian:16x16:m2=0.5:kappa=1",
+    "glass": "glass:64:T=1.0",
+    "noise": "noise:16x16 or noise:16x16:spins",
+}
+GENERATED = tuple(SPECIFICATIONS)
+
+_CHAINS = 20  # independent chains; their disagreement shows what a single one would hide
+_FEWEST_RECORDS = 20  # a chain, so that its mixing can be judged
+_SWEEPS_BETWEEN = 5  # cluster updates at T_c up to 128 x 128 forget in fewer than 10 (Baillie and Coddington 1991)
+_DISCARDED = 100
+_ROUNDS = 3  # each with records further apart, where the one before was too correlated
+_INDEPENDENT = 0.5  # effective samples a record that are taken as independent enough
+_MOST_VISITS = 3e8  # of sites in one round: some 20 s
+_PAIR_VISITS = 10  # visits of pairs of a complete graph that take as long as one visit of a site by clusters
+_LARGEST_SITES = 128 * 128
+_MOST_SPINS = 1000  # of a complete graph, where each visit asks all others; cold ones are refused by their visits
+_MIXING_TEMPERATURE = 1.6  # the glass orders below 1; at 1.6 heat bath forgets within some 10 sweeps
+_SPACING = 1.5  # of log T between neighbours in the ladder, times sqrt(spins): some 0.4 of the exchanges are accepted
+_WITHOUT_CHAINS = ("fourier", "cholesky")
+_NUMBER_OPTIONS = {"samples": int, "seed": int}
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One specification taken apart."""
+
+    spec: str
+    shape: tuple[int, ...]
+    options: dict[str, Any]
+
+    @property
+    def samples(self) -> int:
+        """Number of samples asked for."""
+        return self.options.get("samples", 1000)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the samples."""
+        return self.options.get("seed", 0)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A model: the options that its form needs and may have, its maker, its name in words, and how states become inputs."""
+
+    needed: dict[str, Callable[[str], Any]]
+    model: Callable[[dict[str, Any]], Any]
+    title: Callable[[dict[str, Any]], str]
+    unit: str
+    inputs: Callable[[Tensor], Tensor] = lambda states: states[:, None]
+    optional: tuple[str, ...] = ()
+    dimensions: int = 2
+    largest: int = _LARGEST_SITES
+
+
+def generated(spec: str) -> Dataset:
+    """Return the data set of a specification such as `ising:32x32:T=2.5:samples=1000:seed=0`, see `SPECIFICATIONS`.
+
+    Shapes: inputs (samples, channel, height, width), a glass (samples, spins). Two channels of xy are cosine and sine.
+    The provenance says how many samples are effectively independent, and in one sentence if the chains were too short.
+    Raises: DataError if `spec` does not have such a form, or its numbers are out of range.
+    """
+    kind, *parts = spec.split(":")
+    if kind == "noise":
+        return _noise(spec, parts=parts)
+    if kind not in _KINDS or not parts:
+        raise DataError(
+            f"{spec!r} is no generated data set; write for example {SPECIFICATIONS.get(kind, 'ising:32x32:T=2.5')}"
+        )
+    rule = _KINDS[kind]
+    request = _request(spec, parts=parts, rule=rule)
+    try:
+        model = rule.model(request.options)
+        found = _sampled(model, request=request)
+    except SettingError as error:
+        raise DataError(f"{spec!r} cannot be sampled: {error}") from error
+    states = found.flat()[-request.samples :]
+    return _dataset(
+        request,
+        inputs=rule.inputs(states),
+        unit=rule.unit,
+        provenance=f"{rule.title(request.options)}, {_place(request)}, {_evidence(found, request=request)}",
+    )
+
+
+def _request(spec: str, *, parts: list[str], rule: _Kind) -> _Request:
+    readers = rule.needed | _NUMBER_OPTIONS | dict.fromkeys(rule.optional, int)
+    form = SPECIFICATIONS[spec.split(":")[0]]
+    extras = "".join(f", :{name}=" for name in ("samples", "seed", *rule.optional))
+    try:
+        shape = tuple(int(side) for side in parts[0].split("x"))
+        given = [part.split("=", 1) for part in parts[1:]]
+        options = {name: readers[name](text) for name, text in given}
+        missing = set(rule.needed) - set(options)
+    except (ValueError, KeyError):
+        shape, missing, given, options = (), {""}, [], {}
+    if missing or len(shape) != rule.dimensions or len(given) != len(options):
+        raise DataError(
+            f"{spec!r} is not understood; write for example {form}, then{extras.removeprefix(',')} if wanted"
+        )
+    request = _Request(spec, shape, options)
+    _check(request, largest=rule.largest, least=3)
+    return request
+
+
+def _check(request: _Request, *, largest: int, least: int) -> None:
+    spelled = "x".join(str(side) for side in request.shape)
+    if min(request.shape) < least:
+        raise DataError(f"{request.spec!r} asks for {spelled} sites; every side must be >= {least}")
+    if math.prod(request.shape) > largest:
+        raise DataError(f"{request.spec!r} asks for {spelled} sites; at most {largest} are sampled here")
+    if request.samples < 2 or request.seed < 0:
+        raise DataError(f"samples is {request.samples} and seed {request.seed}; needed: samples >= 2, seed >= 0")
+
+
+def _sampled(model: Any, *, request: _Request) -> Samples:
+    """Return at least the samples asked for, with records further apart as long as they are correlated."""
+    every = 1 if isinstance(model, GaussianField) else _SWEEPS_BETWEEN
+    visits = _visits(model, request=request, every=every)
+    if visits > 5 * _MOST_VISITS:
+        raise DataError(
+            f"{request.spec!r} would take {visits:.2g} visits of sites, at most {5 * _MOST_VISITS:.2g} are made here; ask"
+            " for fewer sites, fewer samples or, for a glass, a higher temperature"
+        )
+    found = _round(model, request=request, every=every)
+    for _ in range(_ROUNDS - 1):
+        total = found.states.shape[0] * found.states.shape[1]
+        wider = _affordable(model, request=request, every=math.ceil(every * found.autocorrelation_time))
+        if _effective(found) >= _INDEPENDENT * total or wider <= every:
+            break
+        every = wider
+        found = _round(model, request=request, every=every)
+    return found
+
+
+def _records(request: _Request) -> int:
+    return max(_FEWEST_RECORDS, math.ceil(request.samples / _CHAINS))
+
+
+def _affordable(model: Any, *, request: _Request, every: int) -> int:
+    """Return `every`, or the largest number of sweeps between records that the time allows."""
+    return min(every, int(_MOST_VISITS / _visits(model, request=request, every=1)))
+
+
+def _visits(model: Any, *, request: _Request, every: int) -> float:
+    """Return how many visits of sites a round takes, those of pairs counted as tenths."""
+    sites = math.prod(request.shape)
+    if isinstance(model, SpinGlass):
+        sites *= sites * len(_ladder(model, sites=sites)) / _PAIR_VISITS
+    return _CHAINS * (_records(request) * every + _discarded(every)) * sites
+
+
+def _discarded(every: int) -> int:
+    return max(_DISCARDED, 2 * _DISCARDED // _SWEEPS_BETWEEN * every if every > _SWEEPS_BETWEEN else 0)
+
+
+def _round(model: Any, *, request: _Request, every: int) -> Samples:
+    records = _records(request)
+    plan: dict[str, Any] = {
+        "shape": request.shape,
+        "chains": _CHAINS,
+        "sweeps": records * every,
+        "every": every,
+        "discard": _discarded(every),
+        "seed": request.seed,
+    }
+    ladder = _ladder(model, sites=math.prod(request.shape))
+    if len(ladder) < 2:
+        return sample(model, **plan)
+    seed = model.disorder_seed
+
+    def family(temperature: float) -> SpinGlass:
+        return SpinGlass(temperature=temperature, graph="complete", disorder_seed=seed)
+
+    return temper(family, temperatures=ladder, **plan).samples[-1]
+
+
+def _ladder(model: Any, *, sites: int) -> tuple[float, ...]:
+    """Return temperatures down to that of a cold glass, spaced by its energy fluctuations; one for anything else."""
+    if not isinstance(model, SpinGlass) or model.temperature >= _MIXING_TEMPERATURE:
+        return (1.0,)
+    steps = max(1, math.ceil(math.log(_MIXING_TEMPERATURE / model.temperature) * math.sqrt(sites) / _SPACING))
+    return tuple(np.geomspace(_MIXING_TEMPERATURE, model.temperature, steps + 1).tolist())
+
+
+def _effective(found: Samples) -> float:
+    """Return the effective samples; draws without a chain are independent, whatever a few records suggest."""
+    total = float(found.states.shape[0] * found.states.shape[1])
+    return total if found.method in _WITHOUT_CHAINS else min(total, found.effective_samples)
+
+
+def _evidence(found: Samples, *, request: _Request) -> str:
+    share = _effective(found) / (found.states.shape[0] * found.states.shape[1])
+    apart = f"{request.samples} samples {found.every} sweeps apart" if found.every > 1 else f"{request.samples} samples"
+    text = f"{found.method}, {apart}, seed {request.seed}, n_eff {round(share * request.samples)} of {request.samples}"
+    if share < _INDEPENDENT:
+        return f"{text}; the chains were too short for independent samples (split R-hat {found.split_r_hat:.3g})"
+    if found.reliable or found.method in _WITHOUT_CHAINS:
+        return text
+    return f"{text}; the chains may be too short: {found.reason}"
+
+
+def _place(request: _Request) -> str:
+    spelled = "x".join(str(side) for side in request.shape)
+    return f"periodic {spelled} lattice" if len(request.shape) > 1 else f"{spelled} spins"
+
+
+def _dataset(request: _Request, *, inputs: Tensor, unit: str, provenance: str) -> Dataset:
+    grid = request.shape if len(request.shape) > 1 else ()
+    return Dataset(
+        name=request.spec,
+        inputs=inputs,
+        targets=None,
+        task="unsupervised",
+        axes=("channel", "height", "width") if grid else ("feature",),
+        provenance=provenance,
+        units=(unit,),
+        grid=grid,
+        periodic=bool(grid),
+    )
+
+
+def _noise(spec: str, *, parts: list[str]) -> Dataset:
+    spins = len(parts) > 1 and parts[1] == "spins"
+    rule = _Kind({}, model=dict, title=lambda _: "", unit="")
+    request = _request(spec, parts=[*parts[:1], *parts[1 + spins :]] or [""], rule=rule)
+    generator = np.random.default_rng(request.seed)
+    size = (request.samples, 1, *request.shape)
+    values = generator.integers(0, 2, size=size) * 2.0 - 1.0 if spins else generator.normal(size=size)
+    law = "spins +-1" if spins else "Gaussian numbers"
+    samples = f"{request.samples} samples, seed {request.seed}, n_eff {request.samples} of {request.samples}"
+    return _dataset(
+        request,
+        inputs=torch.from_numpy(values),
+        unit="spin" if spins else "standard deviation",
+        provenance=f"white noise of independent {law}, {_place(request)}, {samples}",
+    )
+
+
+def _components(angles: Tensor) -> Tensor:
+    return torch.stack([torch.cos(angles), torch.sin(angles)], dim=1)
+
+
+_KINDS = {
+    "ising": _Kind(
+        {"T": float},
+        model=lambda o: Ising(temperature=o["T"]),
+        title=lambda o: f"Ising model, T={o['T']}",
+        unit="spin",
+    ),
+    "potts": _Kind(
+        {"q": int, "T": float},
+        model=lambda o: Potts(states=o["q"], temperature=o["T"]),
+        title=lambda o: f"Potts model, q={o['q']}, T={o['T']}, states 0..{o['q'] - 1}",
+        unit="state",
+    ),
+    "xy": _Kind(
+        {"T": float},
+        model=lambda o: XY(temperature=o["T"]),
+        title=lambda o: f"XY model, T={o['T']}, cosine and sine of the angle as two channels",
+        unit="component of a unit vector",
+        inputs=_components,
+    ),
+    "phi4": _Kind(
+        {"m2": float, "lambda": float, "kappa": float},
+        model=lambda o: Phi4(mass_squared=o["m2"], quartic=o["lambda"], coupling=o["kappa"]),
+        title=lambda o: f"phi^4 model, m2={o['m2']}, lambda={o['lambda']}, kappa={o['kappa']}",
+        unit="field",
+    ),
+    "gaussian": _Kind(
+        {"m2": float, "kappa": float},
+        model=lambda o: GaussianField(mass_squared=o["m2"], coupling=o["kappa"]),
+        title=lambda o: f"Gaussian field, m2={o['m2']}, kappa={o['kappa']}",
+        unit="field",
+    ),
+    "glass": _Kind(
+        {"T": float},
+        model=lambda o: SpinGlass(temperature=o["T"], graph="complete", disorder_seed=o.get("disorder", 0)),
+        title=lambda o: f"Sherrington-Kirkpatrick glass, T={o['T']}, couplings of seed {o.get('disorder', 0)}",
+        unit="spin",
+        inputs=lambda states: states,
+        optional=("disorder",),
+        dimensions=1,
+        largest=_MOST_SPINS,
+    ),
+}
