@@ -130,17 +130,25 @@ def _deficit_axis(figure: go.Figure, rungs: Sequence[Rung], *, unit: float) -> N
     low, high = min(*ends, -unit), max(*ends, unit)
     powers = [10.0**e for e in range(math.ceil(math.log10(unit)), math.floor(math.log10(max(high, -low))) + 1)]
     both = low < -powers[0] if powers else False
-    every = max(1, math.ceil(len(powers) * (1 + both) / 4))  # four labels and zero fit on a phone
+    every = max(1, math.ceil(len(powers) * (1 + both) / 6))  # six labels and zero fit on a phone
     ticks = [0.0, *(sign * power for power in powers[::-1][::every] for sign in (-1, 1) if low <= sign * power <= high)]
     room = 0.06 * (math.asinh(high / unit) - math.asinh(low / unit))
     figure.update_xaxes(
         tickmode="array",
         tickvals=[math.asinh(tick / unit) for tick in ticks],
-        ticktext=[f"{tick:g}".replace("-", "−") for tick in ticks],
+        ticktext=[_tick(tick) for tick in ticks],
         tickangle=0,
         range=[math.asinh(low / unit) - room, math.asinh(high / unit) + room],
     )
     figure.add_vline(x=0.0, line={"color": INK, "width": 1, "dash": "dash"})
+
+
+def _tick(value: float) -> str:
+    """Return 0, ±0.01, or a smaller power of ten as such."""
+    if value == 0.0 or abs(value) >= 1e-2:  # shorter than a power
+        return f"{value:g}".replace("-", "−")
+    sign = "−" if value < 0 else ""
+    return f"{sign}10<sup>−{-round(math.log10(abs(value)))}</sup>"
 
 
 def range_plot(found: CouplingRange) -> Plot | None:

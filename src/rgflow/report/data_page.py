@@ -5,6 +5,8 @@ Everything is inside the file (`page_frame`), so it works offline.
 
 import os
 
+from markupsafe import Markup, escape
+
 from rgflow.report.data_figures import data_plots
 from rgflow.report.data_report import DataReport
 from rgflow.report.data_tables import reach_word
@@ -28,7 +30,7 @@ def write_data_page(report: DataReport, path: str | os.PathLike[str]) -> None:
 def data_html(report: DataReport) -> str:
     """Return `report` as the text of one HTML page."""
     environment = page_environment()
-    environment.filters.update(probability=probability, count=count, reach=reach_word)
+    environment.filters.update(probability=probability, count=count, reach=reach_word, rung=_breakable)
     environment.filters["both"] = lambda estimate: (
         "–" if estimate is None else with_error(estimate.value, estimate.error)
     )
@@ -41,3 +43,9 @@ def data_html(report: DataReport) -> str:
         plots=data_plots(report.card),
         frame=page_frame(environment),
     )
+
+
+def _breakable(name: str) -> Markup:
+    """Return the name of a rung, escaped, that may be broken after its plus signs."""
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+    return Markup(str(escape(printable)).replace("+", "+<wbr>"))

@@ -20,7 +20,8 @@ _SHELLS_SHOWN = 8  # distances; the page and the JSON have all of them
 
 def ladder_table(ladder: Ladder, *, width: int) -> list[str]:
     """Return the rungs, simplest first; ">" marks the one that was chosen."""
-    name = min(_LONGEST_NAME, width - 48)  # 48: parameters and deficit, which never give way
+    name = min(_LONGEST_NAME, width - 36)  # 36: parameters and deficit, which never give way
+    reason = 32 if width >= 100 else 0  # beside a score, or in --json and --html alone
     columns = (
         Column[Rung]("", lambda rung: ">" if rung.name == ladder.chosen else " ", left=True),
         Column[Rung]("rung", lambda rung: _cut(rung.name, name), left=True),
@@ -28,7 +29,7 @@ def ladder_table(ladder: Ladder, *, width: int) -> list[str]:
         Column[Rung]("reach", reach_word, level=1),
         Column[Rung]("parameters", lambda rung: count(rung.parameters)),
         Column[Rung]("score", lambda rung: _estimate(rung.score), level=3),
-        Column[Rung]("deficit to the best", _deficit),
+        Column[Rung]("deficit to the best", lambda rung: _deficit(rung, reason)),
     )
     shown = _shown(ladder)
     lines = fitting_table(columns, shown, width=width)
@@ -55,8 +56,11 @@ def reach_word(rung: Rung) -> str:
     return "any" if rung.reach is None or math.isinf(rung.reach) else f"{rung.reach:.3g}"
 
 
-def _deficit(rung: Rung) -> str:
-    return _cut(rung.reason, 32) if rung.deficit is None and rung.reason else _estimate(rung.deficit)
+def _deficit(rung: Rung, length: int) -> str:
+    """Return the deficit, or why the rung was not fitted in at most `length` characters."""
+    if rung.deficit is not None or not rung.reason:
+        return _estimate(rung.deficit)
+    return _cut(rung.reason, length) if length else "not fitted"
 
 
 def symmetry_table(card: StructureCard, *, width: int) -> list[str]:

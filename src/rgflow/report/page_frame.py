@@ -86,8 +86,8 @@ def _printable(text: str) -> str:
 
 
 def _breakable(text: str) -> Markup:
-    """Return a name, escaped, that may be broken after its dots, slashes, plus signs and underscores."""
-    return Markup(re.sub(r"([._/:+]+)", r"\1<wbr>", str(escape(_printable(text)))))
+    """Return a name, escaped, that may be broken after its dots, slashes and underscores."""
+    return Markup(re.sub(r"([._/:]+)", r"\1<wbr>", str(escape(_printable(text)))))
 
 
 def _figure(plot: Plot) -> Markup:
