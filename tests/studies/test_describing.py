@@ -21,7 +21,7 @@ def handed(monkeypatch):
 
     def card(dataset, **settings):
         found.append(dataset)
-        return replace(ising_report().card, samples=len(dataset.inputs), **{"seed": settings["seed"]})
+        return replace(ising_report().card, samples=len(dataset.inputs), seed=settings["seed"])
 
     monkeypatch.setattr(structure, "card", card, raising=False)
     return found
