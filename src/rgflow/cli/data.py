@@ -60,9 +60,9 @@ def data(
     ] = None,
     periodic: Annotated[bool, typer.Option("--periodic", help="The lattice closes on itself.")] = False,
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Target column of a table, left out.")] = None,
-    missing: Annotated[str, typer.Option(metavar="HOW", help=f"Missing values: {', '.join(MISSING)}.")] = "refuse",
+    missing: Annotated[str, typer.Option(metavar="HOW", help=f"Missing values: {', '.join(MISSING)}.")] = "drop",
     duplicates: Annotated[str, typer.Option(metavar="HOW", help=f"Repeated rows: {', '.join(DUPLICATES)}.")] = "keep",
-    text: Annotated[str, typer.Option(metavar="HOW", help=f"Columns of text: {', '.join(TEXT)}.")] = "refuse",
+    text: Annotated[str, typer.Option(metavar="HOW", help=f"Columns of text: {', '.join(TEXT)}.")] = "drop",
     max_order: Annotated[int, typer.Option(metavar="K", help="Largest order of interaction that is tried.")] = 4,
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="Rows taken, drawn by the seed; all if not given.")

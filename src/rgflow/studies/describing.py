@@ -4,13 +4,17 @@ The story: read and clean the data; place the features on their lattice; take th
 room make the card; hand it over with everything that was done to the data before.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from rgflow import __version__, datasets, structure
+from rgflow import __version__, structure
+from rgflow.datasets.cleaning import Cleaned, clean
+from rgflow.datasets.raw import raw_arrays
+from rgflow.datasets.structure_loading import load_for_structure
 from rgflow.errors import SettingError
 from rgflow.records.dataset import Dataset
 from rgflow.records.structure_card import Preparation
@@ -27,9 +31,9 @@ def describe(
     grid: Sequence[int] | None = None,
     periodic: bool | None = None,
     target: str | None = None,
-    missing: str = "refuse",
+    missing: str = "drop",
     duplicates: str = "keep",
-    text: str = "refuse",
+    text: str = "drop",
     max_order: int = 4,
     samples: int | None = None,
     seed: int = 0,
@@ -53,12 +57,25 @@ def describe(
     """
     said = progress or (lambda _stage, _fraction: None)
     said("reading", 0.0)
-    cleaned = datasets.load_for_structure(data, target=target, missing=missing, duplicates=duplicates, text=text)
+    cleaned = _cleaned(data, target=target, missing=missing, duplicates=duplicates, text=text)
     dataset = _placed(cleaned.dataset, grid=grid, periodic=periodic)
     dataset, steps = _taken(dataset, samples=samples, seed=seed)
     card = structure.card(dataset, seed=seed, max_order=max_order, progress=said)
     said("done", 1.0)
     return DataReport(__version__, replace(card, preparation=(*cleaned.preparation, *steps, *card.preparation)))
+
+
+def _cleaned(data: Any, *, target: str | None, **rules: Any) -> Cleaned:
+    """Return the data with their flaws handled; what is no name and no Dataset is taken as an array."""
+    if isinstance(data, str | os.PathLike):
+        return load_for_structure(os.fspath(data), target=target, **rules)
+    if target is not None:
+        raise SettingError(
+            f"target is {target!r} beside an array or a Dataset, which have no columns to name; leave it out"
+        )
+    if isinstance(data, Dataset):
+        return clean(data, **rules)
+    return clean(raw_arrays(data, None, name="array", source="array given by the caller"), **rules)
 
 
 def _placed(data: Dataset, *, grid: Sequence[int] | None, periodic: bool | None) -> Dataset:
