@@ -24,7 +24,7 @@ CHAINS = 20
 
 def z_score(values: torch.Tensor, *, truth: float) -> float:
     found = chain_statistics(values.reshape(-1, CHAINS).T)
-    return (found.mean - truth) / found.error
+    return (found.mean - truth) / found.error if found.error else math.inf
 
 
 def bonds_per_site(data: Dataset) -> torch.Tensor:
@@ -147,10 +147,14 @@ def test_couplings_of_a_glass_are_drawn_by_their_own_seed() -> None:
 
 
 def test_chains_that_are_too_short_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "too short" not in load("glass:20:T=0.3:samples=200").provenance
     monkeypatch.setattr("rgflow.datasets.physics._ROUNDS", 1)
-    assert "too short for independent samples" in load("glass:20:T=0.3:samples=200").provenance
+    assert "too short for independent samples" in load("glass:24:T=0.15:samples=400").provenance
     assert "too short" not in load("glass:24:T=2:samples=400").provenance
+
+
+def test_correlated_records_are_drawn_again_further_apart() -> None:
+    apart = int(re.search(r"(\d+) sweeps apart", load("glass:16:T=0.4:samples=400").provenance)[1])
+    assert apart > 5
 
 
 def test_batches_and_splits_keep_lattice_and_units() -> None:

@@ -2,7 +2,13 @@ from .arrays import as_dataset as as_dataset
 from .bundled import BUNDLED as BUNDLED
 from .census import FeatureCensus as FeatureCensus
 from .census import feature_census as feature_census
+from .cleaning import Cleaned as Cleaned
+from .cleaning import clean as clean
 from .named import load as load
+from .physics import SPECIFICATIONS as SPECIFICATIONS
+from .raw import RawData as RawData
 from .sampling import Splits as Splits
 from .sampling import batch_of as batch_of
 from .sampling import splits as splits
+from .structure_loading import load_for_structure as load_for_structure
+from .structure_loading import load_raw as load_raw

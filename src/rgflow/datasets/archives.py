@@ -3,6 +3,7 @@
 Units: as found. Pickled objects are never loaded.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,19 @@ from rgflow.datasets.arrays import as_dataset, with_source
 from rgflow.errors import DataError
 from rgflow.records.dataset import Dataset
 
-__all__ = ["INPUT_KEYS", "TARGET_KEYS", "load_npy", "load_npz"]
+__all__ = ["INPUT_KEYS", "TARGET_KEYS", "StoredArrays", "load_npy", "load_npz", "read_npy", "read_npz"]
 
 INPUT_KEYS = ("X", "x", "inputs", "data")
 TARGET_KEYS = ("y", "targets", "labels")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredArrays:
+    """Arrays as they are stored, before any judgement, and where they come from."""
+
+    inputs: np.ndarray
+    targets: np.ndarray | None
+    source: str
 
 
 def load_npy(path: Path) -> Dataset:
@@ -22,13 +32,8 @@ def load_npy(path: Path) -> Dataset:
 
     Raises: DataError if the file is no such array, or holds objects or texts.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except Exception as error:  # damaged archives fail in a dozen ways (zip, zlib, header, memory)
-        raise _unreadable(path, error=error) from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path} is an .npz archive under the name .npy; rename it to end in .npz")
-    return with_source(as_dataset(array, name=path.name), provenance=f"file {path.name}")
+    stored = read_npy(path)
+    return with_source(as_dataset(stored.inputs, name=path.name), provenance=stored.source)
 
 
 def load_npz(path: Path, *, target: str | None = None) -> Dataset:
@@ -36,6 +41,23 @@ def load_npz(path: Path, *, target: str | None = None) -> Dataset:
 
     Raises: DataError if the archive cannot be read, or has no or several such keys.
     """
+    stored = read_npz(path, target=target)
+    return with_source(as_dataset(stored.inputs, stored.targets, name=path.name), provenance=stored.source)
+
+
+def read_npy(path: Path) -> StoredArrays:
+    """Return the array in `path` as it is stored. Raises: DataError if the file is no such array."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except Exception as error:  # damaged archives fail in a dozen ways (zip, zlib, header, memory)
+        raise _unreadable(path, error=error) from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path} is an .npz archive under the name .npy; rename it to end in .npz")
+    return StoredArrays(array, None, f"file {path.name}")
+
+
+def read_npz(path: Path, *, target: str | None = None) -> StoredArrays:
+    """Return inputs and targets as they are stored. Raises: DataError as in `load_npz`."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if isinstance(archive, np.ndarray):
@@ -53,7 +75,7 @@ def load_npz(path: Path, *, target: str | None = None) -> Dataset:
     except Exception as error:  # as above
         raise _unreadable(path, error=error) from error
     used = f"file {path.name}, inputs {inputs_key!r}" + (f", targets {targets_key!r}" if targets_key else "")
-    return with_source(as_dataset(inputs, targets, name=path.name), provenance=used)
+    return StoredArrays(inputs, targets, used)
 
 
 def _target_key(path: Path, *, keys: tuple[str, ...], target: str | None) -> str | None:

@@ -17,7 +17,7 @@ from rgflow.records.dataset import Dataset
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["IMAGE_SUFFIXES", "load_folder"]
+__all__ = ["IMAGE_SUFFIXES", "Images", "load_folder", "read_folder"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 # PIL's modes of 8 bits or fewer a channel; wider ones would lose their range when divided by 255.
@@ -39,15 +39,32 @@ def load_folder(folder: Path) -> Dataset:
 
     Raises: DataError if there is no image, an image cannot be read, or their sizes differ.
     """
+    found = read_folder(folder)
+    data = as_dataset(found.pixels, found.classes, name=folder.name or str(folder))
+    return replace(with_source(data, provenance=found.source), units=(found.unit,))
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Pixels (images, channels, height, width) from 0 to 1, the class of every image or None, and where they come from."""
+
+    pixels: np.ndarray
+    classes: list[str] | None
+    source: str
+    unit: str
+
+
+def read_folder(folder: Path) -> Images:
+    """Return the images of `folder` before any judgement of their classes. Raises: DataError as in `load_folder`."""
     files = _image_files(folder)
     images = [_pixels(path) for path in files.paths]
     _check_sizes(files.paths, images=images)
     channels = max(image.shape[0] for image in images)
     stack = np.stack([np.repeat(image, channels // image.shape[0], axis=0) for image in images]) / 255.0
-    data = as_dataset(stack, None if files.classes is None else list(files.classes), name=folder.name or str(folder))
     left_out = f", {files.others} other files left out" if files.others else ""
-    named = with_source(data, provenance=f"folder {folder.name} of {len(images)} images, pixels / 255{left_out}")
-    return replace(named, units=("grey level / 255",) if channels == 1 else ("colour level / 255",))
+    source = f"folder {folder.name} of {len(images)} images, pixels / 255{left_out}"
+    unit = "grey level / 255" if channels == 1 else "colour level / 255"
+    return Images(stack, None if files.classes is None else list(files.classes), source, unit)
 
 
 def _image_files(folder: Path) -> _Files:

@@ -10,6 +10,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,11 +22,32 @@ from rgflow.datasets.arrays import as_dataset, with_source
 from rgflow.errors import DataError
 from rgflow.records.dataset import Dataset
 
-__all__ = ["load_with_function"]
+__all__ = ["LoadedPair", "load_with_function", "returned_by"]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedPair:
+    """Inputs and targets as a function of the user's gives them, before any judgement, and where they come from."""
+
+    inputs: Any
+    targets: Any
+    source: str
 
 
 def load_with_function(path: Path, *, function: str) -> Dataset:
     """Return what `function` of the Python file `path` gives, as a Dataset.
+
+    Raises: DataError if the file or function is missing or fails, needs arguments, or returns something else.
+    """
+    found = returned_by(path, function=function)
+    if isinstance(found, Dataset):
+        return found
+    data = as_dataset(found.inputs, found.targets, name=f"{path.name}:{function}")
+    return with_source(data, provenance=found.source)
+
+
+def returned_by(path: Path, *, function: str) -> Dataset | LoadedPair:
+    """Return what `function` gives, as it is: a Dataset, or inputs with targets or None.
 
     Raises: DataError if the file or function is missing or fails, needs arguments, or returns something else.
     """
@@ -41,8 +63,7 @@ def load_with_function(path: Path, *, function: str) -> Dataset:
         inputs, targets = result
     if inputs is None or isinstance(inputs, str | bytes | dict):
         raise DataError(f"{path}:{function} returns {_kind(inputs)}; return inputs, (inputs, targets) or a Dataset")
-    data = as_dataset(inputs, targets, name=f"{path.name}:{function}")
-    return with_source(data, provenance=f"function {function} of {path.name}")
+    return LoadedPair(inputs, targets, f"function {function} of {path.name}")
 
 
 def _is_rows(result: tuple | list) -> bool:

@@ -5,6 +5,7 @@ The forms: `digits`; `photos:8x8`; `ising:32x32:T=2.5` and other generated physi
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from rgflow.datasets.archives import load_npy, load_npz
@@ -16,7 +17,7 @@ from rgflow.datasets.tables import TABLE_SUFFIXES, load_table
 from rgflow.errors import DataError
 from rgflow.records.dataset import Dataset
 
-__all__ = ["is_built_in", "load"]
+__all__ = ["Located", "is_built_in", "load", "located"]
 
 _FUNCTION = re.compile(r"(?P<path>.+\.py):(?P<function>\w+)")
 _COLUMN = re.compile(r"(?P<path>.+\.(?:csv|parquet|npz))@(?P<column>.+)", re.IGNORECASE)
@@ -32,20 +33,38 @@ def load(spec: str, *, target: str | None = None) -> Dataset:
     >>> load("iris").inputs.shape
     torch.Size([150, 4])
     """
+    place = located(spec, target=target)
+    if place.path is None:
+        return _built_in(spec)
+    if place.function is not None:
+        return load_with_function(place.path, function=place.function)
+    if place.path.suffix.lower() in TABLE_SUFFIXES and place.path.is_file():
+        return load_table(place.path, target=place.target)
+    if place.path.suffix.lower() == ".npz" and place.path.is_file():
+        return load_npz(place.path, target=place.target)
+    return load_folder(place.path) if place.path.is_dir() else _plain_file(place.path)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a text leads: a path (None for bundled and generated data), a function in it, a target column or key."""
+
+    path: Path | None
+    function: str | None = None
+    target: str | None = None
+
+
+def located(spec: str, *, target: str | None = None) -> Located:
+    """Return where `spec` leads. Raises: DataError if there is no such place, or it takes no `target`."""
     spec, target = _with_column(spec, target=target)
     if is_built_in(spec):
         _refuse_target(spec, target=target)
-        return _built_in(spec)
+        return Located(None)
     function = _FUNCTION.fullmatch(spec)
     path = _existing(Path(function["path"] if function else spec), spec=spec)
-    if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
-        return load_table(path, target=target)
-    if path.suffix.lower() == ".npz" and path.is_file():
-        return load_npz(path, target=target)
-    _refuse_target(spec, target=target)
-    if function:
-        return load_with_function(path, function=function["function"])
-    return load_folder(path) if path.is_dir() else _plain_file(path)
+    if not (path.suffix.lower() in (*TABLE_SUFFIXES, ".npz") and path.is_file()):
+        _refuse_target(spec, target=target)
+    return Located(path, function["function"] if function else None, target)
 
 
 def is_built_in(spec: str) -> bool:

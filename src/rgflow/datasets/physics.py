@@ -267,41 +267,65 @@ def _components(angles: Tensor) -> Tensor:
     return torch.stack([torch.cos(angles), torch.sin(angles)], dim=1)
 
 
+def _ising(options: dict[str, Any]) -> Ising:
+    return Ising(temperature=options["T"])
+
+
+def _potts(options: dict[str, Any]) -> Potts:
+    return Potts(states=options["q"], temperature=options["T"])
+
+
+def _xy(options: dict[str, Any]) -> XY:
+    return XY(temperature=options["T"])
+
+
+def _phi4(options: dict[str, Any]) -> Phi4:
+    return Phi4(mass_squared=options["m2"], quartic=options["lambda"], coupling=options["kappa"])
+
+
+def _gaussian(options: dict[str, Any]) -> GaussianField:
+    return GaussianField(mass_squared=options["m2"], coupling=options["kappa"])
+
+
+def _glass(options: dict[str, Any]) -> SpinGlass:
+    return SpinGlass(temperature=options["T"], graph="complete", disorder_seed=options.get("disorder", 0))
+
+
 _KINDS = {
     "ising": _Kind(
         {"T": float},
-        model=lambda o: Ising(temperature=o["T"]),
+        model=_ising,
         title=lambda o: f"Ising model, T={o['T']}",
         unit="spin",
     ),
     "potts": _Kind(
         {"q": int, "T": float},
-        model=lambda o: Potts(states=o["q"], temperature=o["T"]),
+        model=_potts,
         title=lambda o: f"Potts model, q={o['q']}, T={o['T']}, states 0..{o['q'] - 1}",
         unit="state",
     ),
     "xy": _Kind(
         {"T": float},
-        model=lambda o: XY(temperature=o["T"]),
+        model=_xy,
         title=lambda o: f"XY model, T={o['T']}, cosine and sine of the angle as two channels",
         unit="component of a unit vector",
         inputs=_components,
     ),
     "phi4": _Kind(
         {"m2": float, "lambda": float, "kappa": float},
-        model=lambda o: Phi4(mass_squared=o["m2"], quartic=o["lambda"], coupling=o["kappa"]),
+        model=_phi4,
         title=lambda o: f"phi^4 model, m2={o['m2']}, lambda={o['lambda']}, kappa={o['kappa']}",
         unit="field",
     ),
     "gaussian": _Kind(
         {"m2": float, "kappa": float},
-        model=lambda o: GaussianField(mass_squared=o["m2"], coupling=o["kappa"]),
+        model=_gaussian,
         title=lambda o: f"Gaussian field, m2={o['m2']}, kappa={o['kappa']}",
         unit="field",
     ),
     "glass": _Kind(
         {"T": float},
-        model=lambda o: SpinGlass(temperature=o["T"], graph="complete", disorder_seed=o.get("disorder", 0)),
+        model=_glass,
         title=lambda o: f"Sherrington-Kirkpatrick glass, T={o['T']}, couplings of seed {o.get('disorder', 0)}",
         unit="spin",
         inputs=lambda states: states,

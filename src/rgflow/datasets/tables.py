@@ -17,7 +17,7 @@ from rgflow.records.dataset import Dataset
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["TABLE_SUFFIXES", "TARGET_COLUMNS", "load_table"]
+__all__ = ["TABLE_SUFFIXES", "TARGET_COLUMNS", "load_table", "read_frame", "target_column_if_any"]
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 TARGET_COLUMNS = ("target", "label", "y", "class")
@@ -29,7 +29,7 @@ def load_table(path: Path, *, target: str | None = None) -> Dataset:
 
     Raises: DataError if the file cannot be read, the target is missing or ambiguous, or a feature is not a number.
     """
-    frame = _frame(path)
+    frame = read_frame(path)
     if frame.empty:
         raise DataError(f"{path} is empty: {frame.shape[0]} rows and {frame.shape[1]} columns")
     column = _target_column(path, columns=tuple(str(c) for c in frame.columns), target=target)
@@ -42,7 +42,8 @@ def load_table(path: Path, *, target: str | None = None) -> Dataset:
     return with_source(named, provenance=f"file {path.name}, target column {column!r}")
 
 
-def _frame(path: Path) -> "pandas.DataFrame":
+def read_frame(path: Path) -> "pandas.DataFrame":
+    """Return the table in `path` as pandas reads it. Raises: DataError if it cannot be read."""
     try:
         import pandas
     except ImportError as error:
@@ -59,6 +60,20 @@ def _frame(path: Path) -> "pandas.DataFrame":
 
 
 def _target_column(path: Path, *, columns: tuple[str, ...], target: str | None) -> str:
+    found = target_column_if_any(path, columns=columns, target=target)
+    if found is None:
+        raise DataError(
+            f"{path} has no column called {', '.join(TARGET_COLUMNS)}; its columns are {_listed(columns)}:"
+            f" {_how_to_name(path)}"
+        )
+    return found
+
+
+def target_column_if_any(path: Path, *, columns: tuple[str, ...], target: str | None) -> str | None:
+    """Return the column `target`, else the only one of a well-known name, else None.
+
+    Raises: DataError for repeated names, a `target` that is no column, or several columns of well-known names.
+    """
     repeated = sorted({c for c in columns if columns.count(c) > 1})
     if repeated:
         raise DataError(f"{path} has several columns named {_listed(repeated)}; give every column a name of its own")
@@ -67,14 +82,15 @@ def _target_column(path: Path, *, columns: tuple[str, ...], target: str | None) 
             raise DataError(f"{path} has no column {target!r}; its columns are {_listed(columns)}")
         return target
     found = [c for c in columns if c.strip().lower() in TARGET_COLUMNS]
-    how = f"name one with --target COLUMN or as {path.name}@COLUMN"
-    if not found:
-        raise DataError(
-            f"{path} has no column called {', '.join(TARGET_COLUMNS)}; its columns are {_listed(columns)}: {how}"
-        )
     if len(found) > 1:
-        raise DataError(f"{path} has {len(found)} columns that may be the target ({_listed(found)}); {how}")
-    return found[0]
+        raise DataError(
+            f"{path} has {len(found)} columns that may be the target ({_listed(found)}); {_how_to_name(path)}"
+        )
+    return found[0] if found else None
+
+
+def _how_to_name(path: Path) -> str:
+    return f"name one with --target COLUMN or as {path.name}@COLUMN"
 
 
 def _check_features(path: Path, *, features: "pandas.DataFrame", target: str) -> None:

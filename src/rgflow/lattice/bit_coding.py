@@ -13,7 +13,7 @@ from rgflow.lattice.random_streams import streams
 from rgflow.lattice.spin_systems import PairSystem
 from rgflow.lattice.thresholds import probability_words
 
-__all__ = ["bit_coded_refusal", "bit_coded_states"]
+__all__ = ["bit_coded_refusal", "bit_coded_states", "pull_words"]
 
 _BITS = 64
 _MOST_NEIGHBOURS = 7  # three bit planes count to 7
@@ -32,15 +32,22 @@ def bit_coded_refusal(system: PairSystem) -> str:
     return ""
 
 
+def pull_words(system: PairSystem) -> np.ndarray:
+    """Return 2^64 P(s = 1) by number of neighbours (0..7) and how many of them pull up, where couplings have one size."""
+    size = abs(float(system.couplings[0])) if len(system.couplings) else 0.0
+    counts = np.arange(_MOST_NEIGHBOURS + 1)
+    pull = size * (2.0 * counts[None, :] - counts[:, None]) + float(system.fields[0])
+    return probability_words(1.0 / (1.0 + np.exp(-2.0 * pull)))
+
+
 def bit_coded_states(system: PairSystem, *, plan: SamplingPlan) -> np.ndarray:
     """Return the states (chains, records, sites) int8 of a plan, 64 chains at a time.
 
     Source: Jacobs and Rebbi 1981, J. Comput. Phys. 41, 203 (multi-spin coding); random bits independent in every chain.
     """
     table = system.table
-    size = abs(float(system.couplings[0])) if len(system.couplings) else 0.0
     inversions = np.where(table.couplings < 0.0, np.uint64(2**64 - 1), np.uint64(0))
-    thresholds = _thresholds(size, float(system.fields[0]))
+    thresholds = pull_words(system)
     groups = -(-plan.chains // _BITS)
     words = _packed(spin_starts(groups * _BITS, sites=system.sites, seed=plan.seed))
     stream = streams(plan.seed, count=groups)
@@ -54,12 +61,6 @@ def bit_coded_states(system: PairSystem, *, plan: SamplingPlan) -> np.ndarray:
 
     run_side_by_side(run, count=groups)
     return states
-
-
-def _thresholds(size: float, field: float) -> np.ndarray:
-    """Return 2^64 P(s = 1) by number of neighbours and how many of them pull up."""
-    degree, up = np.meshgrid(np.arange(_MOST_NEIGHBOURS + 1), np.arange(_MOST_NEIGHBOURS + 1), indexing="ij")
-    return probability_words(1.0 / (1.0 + np.exp(-2.0 * (size * (2.0 * up - degree) + field))))
 
 
 def _packed(spins: np.ndarray) -> np.ndarray:

@@ -40,9 +40,9 @@ def sample_checkerboard(
 
     Example:
     >>> from rgflow.lattice import Ising
-    >>> found = sample_checkerboard(Ising(temperature=3.0), shape=(8, 8), chains=64, sweeps=100, seed=0)
+    >>> found = sample_checkerboard(Ising(temperature=3.0), shape=(8, 8), chains=64, sweeps=300, seed=0)
     >>> found.reliable, tuple(found.values.shape)
-    (True, (64, 100, 8, 8))
+    (True, (64, 300, 8, 8))
     """
     plan = planned(model, shape=shape, chains=chains, sweeps=sweeps, seed=seed, discard=discard, every=every)
     _check(model, plan.shape)

@@ -13,7 +13,7 @@ from numba import njit
 
 from rgflow.lattice.random_streams import advance, uniform
 
-# For `spin_methods` alone: compiled functions take no keyword-only arguments.
+# For `spin_methods` and `tempering_loops` alone: compiled functions take no keyword-only arguments.
 __all__: list[str] = []
 
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
@@ -89,6 +89,25 @@ def square_heat_bath(spins, thresholds, width, stream, discard, every, out):
                 word, a, b = advance(a, b)
                 left = np.int8(1) if word < thresholds[(total + 4) >> 1] else np.int8(-1)
                 spins[here + j] = left
+        done = sweep + 1 - discard
+        if done > 0 and done % every == 0:
+            out[done // every - 1] = spins
+    stream[0], stream[1] = a, b
+
+
+@njit(**_OPTIONS)
+def counted_heat_bath(spins, starts, neighbours, signs, thresholds, stream, discard, every, out):
+    """Heat bath for couplings of one size: 2^64 P(1) = thresholds[degree, neighbours that pull up]."""
+    a, b = stream[0], stream[1]
+    for sweep in range(discard + every * out.shape[0]):
+        for i in range(spins.shape[0]):
+            first, last = np.int64(starts[i]), np.int64(starts[i + 1])
+            total = 0
+            for k in range(first, last):
+                total += np.int64(signs[k]) * np.int64(spins[neighbours[k]])
+            word, a, b = advance(a, b)
+            up = word < thresholds[last - first, (total + last - first) >> 1]
+            spins[i] = np.int8(2 * np.int64(up) - 1)
         done = sweep + 1 - discard
         if done > 0 and done % every == 0:
             out[done // every - 1] = spins

@@ -18,7 +18,10 @@ from rgflow.records.estimate import Estimate
 __all__ = ["MeasuredObservable", "Samples", "judged"]
 
 _FEWEST_EFFECTIVE = 100  # standard errors are then known to about 7 %, 1 / sqrt(2 * 100)
-_LARGEST_R_HAT = 1.05  # between 1.01 (Vehtari et al. 2021, four long chains) and 1.1 (Gelman and Rubin 1992)
+# Gelman et al. 2013, Bayesian data analysis, sec. 11.5. It asks half a chain to be 5 autocorrelation times long; the 1.01 of
+# Vehtari et al. 2021 for four chains would ask 50, though many short chains have effective samples enough.
+_LARGEST_R_HAT = 1.1
+_MARGIN = 1.5  # on lengths that are asked for: times of short chains come out too small
 _DISCARDED_TIMES = 5.0  # exponential autocorrelation times to discard: e^-5 = 0.7 % of the start is left
 _LEAST_CORRELATION = 0.01  # of neighbouring records: smaller ones cannot be told from 0 with some 1e4 records
 
@@ -97,7 +100,7 @@ def judged(draw: Draw, *, plan: SamplingPlan, method: str) -> Samples:
 
 
 def _measured(name: str, series: np.ndarray) -> MeasuredObservable:
-    found = chain_statistics(torch.as_tensor(series, dtype=torch.float64))
+    found = chain_statistics(torch.from_numpy(np.asarray(series, dtype=np.float64)))
     return MeasuredObservable(name, Estimate(found.mean, found.error, "statistical"), found)
 
 
@@ -120,11 +123,11 @@ def _too_few(measured: tuple[MeasuredObservable, ...], plan: SamplingPlan) -> st
     found = worst.statistics.effective_samples
     if found >= _FEWEST_EFFECTIVE:
         return ""
-    needed = _rounded_up(plan.sweeps * _FEWEST_EFFECTIVE / found)
+    needed = _rounded_up(_MARGIN * plan.sweeps * _FEWEST_EFFECTIVE / found)
     return (
         f"the chains are too short: the {worst.name} has {found:.0f} effective samples of the {_FEWEST_EFFECTIVE} needed;"
         f" about sweeps={needed} (now {plan.sweeps}) would suffice, if the chains mix (split R-hat is"
-        f" {worst.statistics.split_r_hat:.3g})"
+        f" {worst.statistics.split_r_hat:.4g})"
     )
 
 
@@ -137,7 +140,7 @@ def _disagreement(measured: tuple[MeasuredObservable, ...], plan: SamplingPlan) 
     needed = _rounded_up(2.0 * plan.every * max(time, 2.0) / (_LARGEST_R_HAT**2 - 1.0))
     more = f"sweeps={max(needed, 2 * plan.sweeps)} (now {plan.sweeps}) might suffice"
     return (
-        f"the chains disagree on the {worst.name}: split R-hat is {found:.3g}, at most {_LARGEST_R_HAT} is allowed; {more}, or"
+        f"the chains disagree on the {worst.name}: split R-hat is {found:.4g}, at most {_LARGEST_R_HAT} is allowed; {more}, or"
         " a method that crosses between the states where the chains stay (clusters, tempering)"
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rgflow.lattice import cluster_loops, local_loops, term_loops
-from rgflow.lattice.bit_coding import bit_coded_refusal, bit_coded_states
+from rgflow.lattice.bit_coding import bit_coded_refusal, bit_coded_states, pull_words
 from rgflow.lattice.chain_running import run_side_by_side, spin_starts
 from rgflow.lattice.methods import Draw, Method, Observable, SamplingPlan, valid_always
 from rgflow.lattice.random_streams import streams
@@ -19,7 +19,7 @@ from rgflow.lattice.spin_models import Ising, SpinGlass, pair_system, term_syste
 from rgflow.lattice.spin_systems import PairSystem, TermSystem
 from rgflow.lattice.thresholds import probability_words
 
-__all__ = ["PAIR_METHODS", "TERM_METHODS", "pair_observables"]
+__all__ = ["PAIR_METHODS", "TERM_METHODS", "pair_observables", "term_observables"]
 
 _PROJECTIONS = 4  # a frustrated state has no known order parameter: four fixed random directions see most of what stays
 _PILOT_CLUSTERS = 32
@@ -40,11 +40,14 @@ def _heat_bath(plan: SamplingPlan) -> Draw:
     square = _square_thresholds(plan)
     if square is not None:
         states = _loop(plan, loop=local_loops.square_heat_bath, tables=(square, plan.shape[1]))
-    else:
-        table = system.table
-        tables = (table.starts, table.neighbours, table.couplings, system.fields)
-        states = _loop(plan, loop=local_loops.heat_bath, tables=tables)
-    return _pair_draw(states, system)
+        return _pair_draw(states, system)
+    table = system.table
+    if not bit_coded_refusal(system):
+        signs = np.sign(table.couplings).astype(np.int8)
+        tables = (table.starts, table.neighbours, signs, pull_words(system))
+        return _pair_draw(_loop(plan, loop=local_loops.counted_heat_bath, tables=tables), system)
+    tables = (table.starts, table.neighbours, table.couplings, system.fields)
+    return _pair_draw(_loop(plan, loop=local_loops.heat_bath, tables=tables), system)
 
 
 def _square_thresholds(plan: SamplingPlan) -> np.ndarray | None:
@@ -150,18 +153,24 @@ def _projections(states: np.ndarray) -> tuple[Observable, ...]:
     return tuple(Observable(f"projection {k + 1} on fixed random signs", found[..., k]) for k in range(_PROJECTIONS))
 
 
-def _term_method(loop: Callable[..., Any]) -> Callable[[SamplingPlan], Draw]:
-    def run(plan: SamplingPlan) -> Draw:
-        system = term_system(plan.model, shape=plan.shape)
-        members, incidence = system.members, system.incidence
-        tables = (members.starts, members.neighbours, incidence.starts, incidence.neighbours, incidence.couplings)
-        states = _loop(plan, loop=loop, tables=tables)
-        return Draw(states.reshape(*states.shape[:2], *plan.shape), _term_observables(states, system))
-
-    return run
+def _heat_bath_terms(plan: SamplingPlan) -> Draw:
+    return _term_draw(plan, loop=term_loops.heat_bath_terms)
 
 
-def _term_observables(states: np.ndarray, system: TermSystem) -> tuple[Observable, ...]:
+def _metropolis_terms(plan: SamplingPlan) -> Draw:
+    return _term_draw(plan, loop=term_loops.metropolis_terms)
+
+
+def _term_draw(plan: SamplingPlan, *, loop: Callable[..., Any]) -> Draw:
+    system = term_system(plan.model, shape=plan.shape)
+    members, incidence = system.members, system.incidence
+    tables = (members.starts, members.neighbours, incidence.starts, incidence.neighbours, incidence.couplings)
+    states = _loop(plan, loop=loop, tables=tables)
+    return Draw(states.reshape(*states.shape[:2], *plan.shape), term_observables(states, system=system))
+
+
+def term_observables(states: np.ndarray, *, system: TermSystem) -> tuple[Observable, ...]:
+    """Return the series that judge states (chains, records, sites) of a model of terms, the energy first."""
     rows = states.reshape(-1, system.sites)
     energies = np.empty(len(rows))
     members = system.members
@@ -178,6 +187,6 @@ PAIR_METHODS = (
     Method("metropolis", _metropolis, valid_always),
 )
 TERM_METHODS = (
-    Method("heat-bath", _term_method(term_loops.heat_bath_terms), valid_always),
-    Method("metropolis", _term_method(term_loops.metropolis_terms), valid_always),
+    Method("heat-bath", _heat_bath_terms, valid_always),
+    Method("metropolis", _metropolis_terms, valid_always),
 )

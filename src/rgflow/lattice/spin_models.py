@@ -21,7 +21,7 @@ __all__ = ["Ising", "PSpin", "SpinGlass", "pair_system", "term_system"]
 
 Disorder = Literal["gaussian", "binary"]
 Graph = Literal["lattice", "complete"]
-_MOST_TERMS = 20_000_000  # terms of 3 sites then fill 480 MB; complete p-spin models beyond that are refused
+_MOST_TERMS = 3_000_000  # complete models of more terms are refused: their list alone takes 1 GB while it is built
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

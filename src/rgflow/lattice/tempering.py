@@ -15,12 +15,14 @@ from rgflow.lattice.chain_running import run_side_by_side, spin_starts
 from rgflow.lattice.methods import Draw, SamplingPlan, planned
 from rgflow.lattice.random_streams import streams
 from rgflow.lattice.samples import Samples, judged
-from rgflow.lattice.spin_methods import pair_observables
-from rgflow.lattice.spin_models import Ising, SpinGlass, pair_system
-from rgflow.lattice.spin_systems import PairSystem
+from rgflow.lattice.spin_methods import pair_observables, term_observables
+from rgflow.lattice.spin_models import Ising, PSpin, SpinGlass, pair_system, term_system
+from rgflow.lattice.spin_systems import PairSystem, TermSystem
+from rgflow.records.hamiltonian import Hamiltonian
 
 __all__ = ["Tempered", "temper"]
 
+SpinModel = Ising | SpinGlass | PSpin | Hamiltonian
 _LEAST_SWAP_RATE = 0.05  # below it a ladder of ten is crossed once in some 10^2 / 0.05 = 2000 sweeps, as a random walk
 
 
@@ -42,7 +44,7 @@ class Tempered:
 
 
 def temper(
-    family: Callable[[float], Ising | SpinGlass],
+    family: Callable[[float], SpinModel],
     *,
     temperatures: Sequence[float],
     shape: int | tuple[int, ...],
@@ -69,7 +71,7 @@ def temper(
     (3, True, True)
     """
     plan = planned(family, shape=shape, chains=chains, sweeps=sweeps, seed=seed, discard=discard, every=every)
-    systems = [pair_system(family(float(temperature)), shape=plan.shape) for temperature in temperatures]
+    systems = [_system(family(float(temperature)), plan.shape) for temperature in temperatures]
     _check(systems)
     travel = _travel(systems, plan)
     samples = tuple(
@@ -92,10 +94,35 @@ class _Travel:
     trips: np.ndarray
 
 
-def _travel(systems: list[PairSystem], plan: SamplingPlan) -> _Travel:
-    count, sites, table = len(systems), systems[0].sites, systems[0].table
-    couplings = np.stack([system.table.couplings for system in systems])
-    fields = np.stack([system.fields for system in systems])
+def _system(model: SpinModel, shape: tuple[int, ...]) -> PairSystem | TermSystem:
+    if isinstance(model, Ising | SpinGlass):
+        return pair_system(model, shape=shape)
+    if isinstance(model, PSpin | Hamiltonian):
+        return term_system(model, shape=shape)
+    raise SettingError(
+        f"the family gives a {type(model).__name__}; spins are tempered: Ising, SpinGlass, PSpin, Hamiltonian"
+    )
+
+
+def _loop(systems: Sequence[PairSystem | TermSystem]) -> Callable[..., None]:
+    """Return the compiled loop of a ladder with its tables filled in: loop(spins, *the rest)."""
+    pairs = [system for system in systems if isinstance(system, PairSystem)]
+    if pairs:
+        table = pairs[0].table
+        couplings = np.stack([system.table.couplings for system in pairs])
+        fields = np.stack([system.fields for system in pairs])
+        tables = (table.starts, table.neighbours, couplings, fields)
+        return lambda spins, *rest: tempering_loops.temper_pairs(spins, *tables, *rest)
+    terms = [system for system in systems if isinstance(system, TermSystem)]
+    members, incidence = terms[0].members, terms[0].incidence
+    strengths = np.stack([system.incidence.couplings for system in terms])
+    by_term = np.stack([system.couplings for system in terms])
+    lists = (members.starts, members.neighbours, incidence.starts, incidence.neighbours, strengths, by_term)
+    return lambda spins, *rest: tempering_loops.temper_terms(spins, *lists, *rest)
+
+
+def _travel(systems: list[PairSystem | TermSystem], plan: SamplingPlan) -> _Travel:
+    count, sites, loop = len(systems), systems[0].sites, _loop(systems)
     spins = spin_starts(plan.chains * count, sites=sites, seed=plan.seed).reshape(plan.chains, count, sites)
     words = streams(plan.seed, count=plan.chains)
     states = np.empty((plan.chains, count, plan.records, sites), dtype=np.int8)
@@ -103,9 +130,7 @@ def _travel(systems: list[PairSystem], plan: SamplingPlan) -> _Travel:
     trips = np.zeros((plan.chains, count), dtype=np.int64)
 
     def run(c: int) -> None:
-        tables = (table.starts, table.neighbours, couplings, fields)
-        ends = (plan.discard, plan.every, states[c], accepted[c], trips[c])
-        tempering_loops.temper_pairs(spins[c], *tables, words[c], *ends)
+        loop(spins[c], words[c], plan.discard, plan.every, states[c], accepted[c], trips[c])
 
     run_side_by_side(run, count=plan.chains)
     return _Travel(states, accepted, trips)
@@ -117,8 +142,10 @@ def _proposals(plan: SamplingPlan, *, parity: int) -> int:
     return max(1, len(range(first, plan.discard + plan.every * plan.records, 2)))
 
 
-def _draw(states: np.ndarray, system: PairSystem) -> Draw:
-    return Draw(states.reshape(*states.shape[:2], *system.shape), pair_observables(states, system=system))
+def _draw(states: np.ndarray, system: PairSystem | TermSystem) -> Draw:
+    pairs = isinstance(system, PairSystem)
+    observables = pair_observables(states, system=system) if pairs else term_observables(states, system=system)
+    return Draw(states.reshape(*states.shape[:2], *system.shape), observables)
 
 
 def _reason(
@@ -137,8 +164,19 @@ def _reason(
     return ""
 
 
-def _check(systems: list[PairSystem]) -> None:
+def _check(systems: list[PairSystem | TermSystem]) -> None:
     if len(systems) < 2:
         raise SettingError(f"{len(systems)} temperatures given; exchanging replicas needs at least 2")
-    if any(not np.array_equal(system.edges, systems[0].edges) for system in systems):
-        raise SettingError("the models of the family have different edges; let only couplings and fields change")
+    if any(not _same_graph(system, systems[0]) for system in systems):
+        raise SettingError(
+            "the models of the family have different edges or terms; let only couplings and fields change"
+        )
+
+
+def _same_graph(first: PairSystem | TermSystem, second: PairSystem | TermSystem) -> bool:
+    if isinstance(first, PairSystem) and isinstance(second, PairSystem):
+        return np.array_equal(first.edges, second.edges)
+    if isinstance(first, TermSystem) and isinstance(second, TermSystem):
+        same_length = len(first.groups) == len(second.groups)
+        return same_length and all(map(np.array_equal, first.groups, second.groups))
+    return False

@@ -12,6 +12,7 @@ from numba import njit
 
 from rgflow.lattice.local_loops import heat_bath_sweep
 from rgflow.lattice.random_streams import advance, uniform
+from rgflow.lattice.term_loops import heat_bath_terms_sweep, multiply
 
 # For `tempering` alone: compiled functions take no keyword-only arguments.
 __all__: list[str] = []
@@ -47,8 +48,7 @@ def temper_pairs(spins, starts, neighbours, couplings, fields, stream, discard, 
     """Move one ladder; fills out (temperatures, records, sites), accepted (temperatures - 1,) and trips (temperatures,)."""
     a, b = stream[0], stream[1]
     count = spins.shape[0]
-    holder = np.arange(count)
-    last_end = np.zeros(count, np.int8)
+    holder, last_end = np.arange(count), np.zeros(count, np.int8)
     for sweep in range(discard + every * out.shape[1]):
         for t in range(count):
             a, b = heat_bath_sweep(spins[holder[t]], starts, neighbours, couplings[t], fields[t], a, b)
@@ -62,10 +62,45 @@ def temper_pairs(spins, starts, neighbours, couplings, fields, stream, discard, 
             if gain >= 0.0 or uniform(word) < math.exp(gain):
                 holder[t], holder[t + 1] = holder[t + 1], holder[t]
                 accepted[t] += sweep >= discard
-        if sweep >= discard and count > 1:
-            _count_trips(holder, last_end, trips)
-        done = sweep + 1 - discard
-        if done > 0 and done % every == 0:
-            for t in range(count):
-                out[t, done // every - 1] = spins[holder[t]]
+        _finish_sweep(spins, holder, last_end, trips, sweep + 1 - discard, every, out)
     stream[0], stream[1] = a, b
+
+
+@njit(**_OPTIONS)
+def temper_terms(
+    spins, member_starts, members, starts, terms, strengths, couplings, stream, discard, every, out, accepted, trips
+):
+    """The same for terms of any order; couplings (temperatures, terms), and as `strengths` in the order of `terms`."""
+    a, b = stream[0], stream[1]
+    count = spins.shape[0]
+    holder, last_end = np.arange(count), np.zeros(count, np.int8)
+    products = np.empty((count, couplings.shape[1]), np.int8)
+    for replica in range(count):
+        multiply(products[replica], spins[replica], member_starts, members)
+    for sweep in range(discard + every * out.shape[1]):
+        for t in range(count):
+            r = holder[t]
+            a, b = heat_bath_terms_sweep(spins[r], products[r], starts, terms, strengths[t], a, b)
+        for t in range(sweep % 2, count - 1, 2):
+            x, y = products[holder[t]], products[holder[t + 1]]
+            gain = 0.0
+            for k in range(couplings.shape[1]):
+                gain += (couplings[t, k] - couplings[t + 1, k]) * (np.int64(y[k]) - np.int64(x[k]))
+            word, a, b = advance(a, b)
+            if gain >= 0.0 or uniform(word) < math.exp(gain):
+                holder[t], holder[t + 1] = holder[t + 1], holder[t]
+                accepted[t] += sweep >= discard
+        _finish_sweep(spins, holder, last_end, trips, sweep + 1 - discard, every, out)
+    stream[0], stream[1] = a, b
+
+
+@njit(**_OPTIONS)
+def _finish_sweep(spins, holder, last_end, trips, done, every, out):
+    """Count round trips and record every `every`-th sweep, once the discarded ones are over (done > 0)."""
+    if done <= 0:
+        return
+    if holder.shape[0] > 1:
+        _count_trips(holder, last_end, trips)
+    if done % every == 0:
+        for t in range(holder.shape[0]):
+            out[t, done // every - 1] = spins[holder[t]]

@@ -10,7 +10,7 @@ from numba import njit
 
 from rgflow.lattice.random_streams import advance, uniform
 
-# For `spin_methods` alone: compiled functions take no keyword-only arguments.
+# For `spin_methods` and `tempering_loops` alone: compiled functions take no keyword-only arguments.
 __all__: list[str] = []
 
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
@@ -18,7 +18,8 @@ _U32 = np.uint64(32)
 
 
 @njit(**_OPTIONS)
-def _multiply(products, spins, starts, members):
+def multiply(products, spins, starts, members):
+    """Fill products (terms,) with the product of the spins of every term."""
     for t in range(products.shape[0]):
         product = np.int8(1)
         for k in range(starts[t], starts[t + 1]):
@@ -43,16 +44,23 @@ def _flip(spins, products, i, starts, terms):
 
 
 @njit(**_OPTIONS)
+def heat_bath_terms_sweep(spins, products, starts, terms, couplings, a, b):
+    """Flip every spin in order with probability 1 / (1 + exp(2 s_i h_i)); returns the random words that follow."""
+    for i in range(spins.shape[0]):
+        word, a, b = advance(a, b)
+        if uniform(word) * (1.0 + math.exp(2.0 * _alignment(products, i, starts, terms, couplings))) < 1.0:
+            _flip(spins, products, i, starts, terms)
+    return a, b
+
+
+@njit(**_OPTIONS)
 def heat_bath_terms(spins, member_starts, members, starts, terms, couplings, stream, discard, every, out):
-    """Heat bath, sites in order: a spin leaves its value with probability 1 / (1 + exp(2 s_i h_i))."""
+    """Heat bath, sites in order."""
     a, b = stream[0], stream[1]
     products = np.empty(member_starts.shape[0] - 1, np.int8)
-    _multiply(products, spins, member_starts, members)
+    multiply(products, spins, member_starts, members)
     for sweep in range(discard + every * out.shape[0]):
-        for i in range(spins.shape[0]):
-            word, a, b = advance(a, b)
-            if uniform(word) * (1.0 + math.exp(2.0 * _alignment(products, i, starts, terms, couplings))) < 1.0:
-                _flip(spins, products, i, starts, terms)
+        a, b = heat_bath_terms_sweep(spins, products, starts, terms, couplings, a, b)
         done = sweep + 1 - discard
         if done > 0 and done % every == 0:
             out[done // every - 1] = spins
@@ -65,7 +73,7 @@ def metropolis_terms(spins, member_starts, members, starts, terms, couplings, st
     a, b = stream[0], stream[1]
     sites = spins.shape[0]
     products = np.empty(member_starts.shape[0] - 1, np.int8)
-    _multiply(products, spins, member_starts, members)
+    multiply(products, spins, member_starts, members)
     for sweep in range(discard + every * out.shape[0]):
         for _ in range(sites):
             word, a, b = advance(a, b)

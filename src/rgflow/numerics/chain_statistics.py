@@ -7,6 +7,7 @@ one, 1 + 2 sum of autocorrelations, in records: records / autocorrelation time =
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,15 +53,15 @@ def chain_statistics(series: Tensor) -> ChainStatistics:
     values = _checked(series)
     count, records = values.shape
     mean = float(values.mean())
-    if bool((values == values[0, 0]).all()):
-        return ChainStatistics(mean, 0.0, float(values.numel()), 1.0, 1.0, True)
+    if (values == values[0, 0]).all():
+        return ChainStatistics(mean, 0.0, float(values.size), 1.0, 1.0, True)
     if records < _FEWEST_RECORDS:
-        spread = float(values.mean(1).std()) if count > 1 else math.inf
+        spread = float(values.mean(1).std(ddof=1)) if count > 1 else math.inf
         return ChainStatistics(mean, spread / math.sqrt(count), float(count), math.nan, math.nan, False)
     variance = _pooled_variance(values)
-    effective = _joint_effective_samples(values) if count > 1 else effective_samples(values[0])
+    effective = _joint_effective_samples(values) if count > 1 else effective_samples(torch.from_numpy(values[0]))
     error = math.sqrt(variance / effective)
-    return ChainStatistics(mean, error, effective, values.numel() / effective, split_r_hat(values), False)
+    return ChainStatistics(mean, error, effective, values.size / effective, _split_r_hat(values), False)
 
 
 def split_r_hat(series: Tensor) -> float:
@@ -73,40 +74,42 @@ def split_r_hat(series: Tensor) -> float:
     values = _checked(series)
     if values.shape[1] < _FEWEST_RECORDS:
         raise SettingError(f"chains of {values.shape[1]} records given; split R-hat needs at least {_FEWEST_RECORDS}")
+    return _split_r_hat(values)
+
+
+def _split_r_hat(values: np.ndarray) -> float:
     half = values.shape[1] // 2
-    halves = torch.cat([values[:, :half], values[:, -half:]])
-    within, pooled = float(halves.var(1).mean()), _pooled_variance(halves)
+    halves = np.concatenate([values[:, :half], values[:, -half:]])
+    within, pooled = float(halves.var(1, ddof=1).mean()), _pooled_variance(halves)
     if within <= 0.0:
         return math.inf if pooled > 0.0 else 1.0
     return math.sqrt(pooled / within)
 
 
-def _pooled_variance(values: Tensor) -> float:
+def _pooled_variance(values: np.ndarray) -> float:
     """Return (n - 1)/n W + B/n: variance within chains and between their means together."""
     count, records = values.shape
-    between = float(values.mean(1).var()) if count > 1 else 0.0
-    return (records - 1) / records * float(values.var(1).mean()) + between
+    between = float(values.mean(1).var(ddof=1)) if count > 1 else 0.0
+    return (records - 1) / records * float(values.var(1, ddof=1).mean()) + between
 
 
-def _joint_effective_samples(values: Tensor) -> float:
+def _joint_effective_samples(values: np.ndarray) -> float:
     records = values.shape[1]
-    centred = values - values.mean(1, keepdim=True)
-    spectrum = torch.fft.rfft(centred, n=2 * records)
-    covariance = torch.fft.irfft(spectrum.abs() ** 2, n=2 * records)[:, :records].mean(0) / records
-    within = float(values.var(1).mean())
+    centred = values - values.mean(1, keepdims=True)
+    spectrum = np.abs(np.fft.rfft(centred, n=2 * records)) ** 2
+    covariance = np.fft.irfft(spectrum.mean(0), n=2 * records)[:records] / records
+    within = float(values.var(1, ddof=1).mean())
     correlation = 1.0 - (within - covariance) / _pooled_variance(values)
     correlation[0] = 1.0
     pairs = correlation[: records // 2 * 2].reshape(-1, 2).sum(1)
-    stops = (pairs <= 0.0).nonzero()
-    kept = pairs[: int(stops[0])] if len(stops) else pairs
-    time = 2.0 * float(kept.cummin(0).values.sum()) - 1.0
-    return values.numel() / max(time, 1.0)
+    stops = np.flatnonzero(pairs <= 0.0)
+    kept = pairs[: stops[0]] if len(stops) else pairs
+    time = 2.0 * float(np.minimum.accumulate(kept).sum()) - 1.0
+    return values.size / max(time, 1.0)
 
 
-def _checked(series: Tensor) -> Tensor:
-    values = torch.as_tensor(series, dtype=torch.float64)
+def _checked(series: Tensor) -> np.ndarray:
+    values = np.asarray(series, dtype=np.float64)
     if values.ndim != 2 or 0 in values.shape:
-        raise SettingError(
-            f"the series has shape {tuple(values.shape)}; (chains, records) is needed, neither of them 0"
-        )
+        raise SettingError(f"the series has shape {values.shape}; (chains, records) is needed, neither of them 0")
     return values
