@@ -24,15 +24,15 @@ def asked(monkeypatch):
 
 
 def test_words_reach_the_card_as_they_were_said(asked, capsys):
-    assert main(["data", "digits", "--grid", "8x8", "--max-order", "3", "--samples", "50", "--seed", "7"]) == 0
+    assert main(["data", "digits", "--grid", "8x8", "--max-order", "3", "--samples", "70", "--seed", "7"]) == 0
     dataset, settings = asked[0]
-    assert dataset.inputs.shape == (50, 64)
+    assert dataset.inputs.shape == (70, 64)
     assert (dataset.grid, dataset.periodic) == ((8, 8), False)
     assert (settings["max_order"], settings["seed"]) == (3, 7)
     out, err = capsys.readouterr()
     assert err == ""
     assert "seed 7" in out
-    assert "50 of them taken at random (seed 7)" in " ".join(out.split())
+    assert "70 of them taken at random (seed 7)" in " ".join(out.split())
 
 
 def test_without_words_the_data_are_taken_whole_with_their_own_lattice(asked, capsys):
@@ -75,7 +75,7 @@ def test_json_on_standard_output_is_json_alone(asked, capsys):
         (["wine", "--text", "read"], "must be one of drop, encode, refuse"),
         (["wine", "--max-order", "0"], "must be >= 1"),
         (["wine", "--max-order", "9"], "must be 1 to 4"),
-        (["wine", "--samples", "3"], "must be >= 20"),
+        (["wine", "--samples", "3"], "must be >= 60"),
         (["wine", "--seed", "-1"], "must be >= 0"),
         (["wine", "--target", "price"], "price"),
         ([], "DATA"),

@@ -327,6 +327,13 @@ def gaps_report() -> DataReport:
     )
 
 
+def unclimbed_report() -> DataReport:
+    """A card whose ladder could not be climbed at all."""
+    nothing = Ladder((), None, "undetermined", "there are fewer samples than folds", "", 0, 0, "")
+    counts = (("any law at all", "2^64 - 1"), ("table", f"{2**64 - 1:,}"), ("a", "43,744"), ("b", "21,000"), ("c", "9"))
+    return DataReport("0.1.0", replace(noise_report().card, ladder=nothing, parameter_counts=counts))
+
+
 def large_report() -> DataReport:
     """A thousand variables: the matrix is too large for JSON and is shown coarse on the page."""
     card = ising_report().card
@@ -343,4 +350,5 @@ def every_structure_example() -> dict[str, DataReport]:
         "noise": noise_report(),
         "gaps": gaps_report(),
         "large": large_report(),
+        "unclimbed": unclimbed_report(),
     }

@@ -86,6 +86,12 @@ def test_a_long_ladder_keeps_its_ends_and_what_surrounds_the_chosen_rung():
     assert "25 more rungs" in text
 
 
+def test_counts_of_parameters_are_thinned_to_one_a_power_of_ten():
+    text = EXAMPLES["unclimbed"].table(120)
+    assert "parameters  any law at all: 2^64 - 1; table: 2^64 - 1; a: 43,744; c: 9\n" in text
+    assert "ladder: no model was fitted" in text
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_json_keeps_its_schema_and_every_key_is_described(name):
     document = strict(EXAMPLES[name].to_json())
@@ -156,6 +162,7 @@ def test_plots_are_left_out_where_there_is_nothing_to_draw():
     ]
     assert names["noise"] == [*strips, "ladder", "range", "matrix", "spectrum"]
     assert names["gaps"] == ["graph"]
+    assert "ladder" not in names["unclimbed"]
     assert "graph" not in names["large"]
 
 

@@ -19,7 +19,7 @@ __all__ = ["DUPLICATES", "MISSING", "TEXT", "data"]
 MISSING = ("drop", "mean", "refuse")
 DUPLICATES = ("keep", "drop")
 TEXT = ("drop", "encode", "refuse")
-_LEAST_SAMPLES = 20  # a tenth is held out, and a paired difference needs two samples
+_LEAST_SAMPLES = 60  # below it the structure room refuses: no error on a card would mean anything
 _LARGEST_ORDER = 4  # the largest order of the ladder's models
 
 
@@ -99,7 +99,7 @@ def _checked(request: _Request) -> _Plan:
     at_least("--max-order", request.max_order, least=1, why="since order 1 is no interaction at all")
     if request.max_order > _LARGEST_ORDER:
         raise SettingError(f"--max-order is {request.max_order}; it must be 1 to {_LARGEST_ORDER}")
-    at_least("--samples", request.samples, least=_LEAST_SAMPLES, why="since some are held out to judge the models")
+    at_least("--samples", request.samples, least=_LEAST_SAMPLES, why="since errors of fewer mean nothing")
     seed_in_range(request.seed)
     grid = None if request.grid is None else _grid(request.grid)
     if request.periodic and grid is not None and min(grid) < 3:

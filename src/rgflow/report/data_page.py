@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from rgflow.report.data_figures import data_plots
 from rgflow.report.data_report import DataReport
-from rgflow.report.data_tables import reach_word
+from rgflow.report.data_tables import reach_word, thinned_counts
 from rgflow.report.data_text import held_out_in_words, in_words
 from rgflow.report.digits import count, probability, with_error
 from rgflow.report.files import check_writable, write_complete
@@ -38,6 +38,7 @@ def data_html(report: DataReport) -> str:
         report=report,
         card=report.card,
         held_out=held_out_in_words(report.card.ladder),
+        counts=thinned_counts(report.card),
         kind=in_words(report.card.kind),
         worded=any(row.sentence for row in report.card.hierarchy),
         plots=data_plots(report.card),

@@ -11,7 +11,7 @@ from rgflow.records.structure_card import CouplingRange, ScaleRow, StructureCard
 from rgflow.report.digits import MISSING, count, error_of, probability, short, with_error
 from rgflow.report.plain_table import Column, fitting_table
 
-__all__ = ["ladder_table", "order_word", "range_table", "reach_word", "scale_table", "symmetry_table"]
+__all__ = ["ladder_table", "order_word", "range_table", "reach_word", "scale_table", "symmetry_table", "thinned_counts"]
 
 _LONGEST_NAME = 56  # characters of a rung's name beside its score and deficit in 120 columns
 _RUNGS_SHOWN = 16  # of a longer ladder both ends and the neighbourhood of the chosen rung are shown
@@ -101,6 +101,19 @@ def scale_table(card: StructureCard, *, width: int) -> list[str]:
         Column[ScaleRow]("non-Gaussian", lambda row: _estimate(row.non_gaussian)),
     )
     return fitting_table(columns, card.hierarchy, width=width)
+
+
+def thinned_counts(card: StructureCard) -> list[tuple[str, str]]:
+    """Return the numbers of parameters, one for each power of ten, the most general model first."""
+    kept: list[tuple[str, str]] = []
+    lengths: set[int] = set()
+    for name, text in card.parameter_counts:
+        digits = text.replace(",", "")
+        length = len(digits) if digits.isdigit() else 0  # a text such as "2^256 - 1" stands for itself
+        if not length or length not in lengths:
+            kept.append((name, count(int(digits)) if length else text))
+        lengths.add(length)
+    return kept
 
 
 def _estimate(estimate: Estimate | None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from rgflow.records.ladder import Ladder
 from rgflow.records.structure_card import Index, NullValue, StructureCard, SymmetryTest
 from rgflow.report.data_report import DataReport
-from rgflow.report.data_tables import ladder_table, range_table, scale_table, symmetry_table
+from rgflow.report.data_tables import ladder_table, range_table, scale_table, symmetry_table, thinned_counts
 from rgflow.report.digits import error_of, probability, seconds, short, with_error
 
 __all__ = ["data_text", "held_out_in_words", "in_words"]
@@ -33,7 +33,7 @@ def _parts(report: DataReport, *, width: int) -> Iterator[list[str]]:
     yield _head(report, width=width)
     yield _headed("indices beside their nulls", _legend(width), *_indices(card, width=width))
     if card.implications:
-        said = [f"- {found.suggestion} ({found.evidence})" for found in card.implications]
+        said = [f"- {found.suggestion.rstrip('. ')}: {found.evidence}" for found in card.implications]
         yield _headed(
             "suggestions for a network, with evidence", *(x for text in said for x in _filled(text, width=width))
         )
@@ -110,6 +110,8 @@ def _null(null: NullValue) -> str:
 
 def _ladder(report: DataReport, *, width: int) -> list[str]:
     ladder = report.card.ladder
+    if not ladder.rungs:
+        return ["", "ladder: no model was fitted"]
     title = f"ladder, simplest first; score in {ladder.unit}, {held_out_in_words(ladder)}"
     words = (
         [] if ladder.chosen is None else _filled(f"> chosen: {ladder.reason}", width=width)
@@ -143,8 +145,8 @@ def _rest(card: StructureCard, *, width: int) -> list[str]:
         found = [f"{e.estimator} {with_error(e.value.value, e.value.error)}" for e in card.intrinsic_dimension]
         lines += _filled(f"intrinsic dimension: {', '.join(found)}. {card.dimension_sentence}", width=width)
     if card.parameter_counts:
-        counts = ", ".join(f"{name} {count}" for name, count in card.parameter_counts)
-        lines += _filled(f"parameters: {counts}", width=width)
+        counts = "; ".join(f"{name}: {number}" for name, number in thinned_counts(card))
+        lines += _filled(f"parameters  {counts}", width=width)
     if card.basis.sentence:
         best = "" if card.basis.best is None else f" (best basis found: {short(card.basis.best)})"
         lines += _filled(f"basis: {card.basis.sentence}{best}", width=width)
