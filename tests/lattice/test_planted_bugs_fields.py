@@ -6,7 +6,7 @@ import pytest
 
 from lattice import test_exact_references as exact
 from lattice import test_field_samplers as fields
-from lattice.planted_loops import planted_loop
+from tests.lattice.compiled_bugs import planted_in_loop
 from tests.planting import planted
 
 TC = exact.CRITICAL_TEMPERATURE
@@ -97,7 +97,7 @@ LOOP_BUGS = [
     ("xy_loops", "factor = 2.0 * (across", "factor = 1.8 * (across", xy("metropolis")),
     ("xy_loops", "uniform(word) < math.exp(gain)", "uniform(word) < math.exp(0.9 * gain)", xy("metropolis")),
     ("phi4_loops", "quartic / 4.0 * (new_square", "quartic / 2.0 * (new_square", phi4("metropolis")),
-    ("phi4_loops", "stiffness += couplings[k]", "stiffness += 0.9 * couplings[k]", phi4("metropolis")),
+    ("phi4_loops", "stiffness += couplings[k]", "stiffness += 0.8 * couplings[k]", phi4("metropolis")),
     ("phi4_loops", "strength = 2.0 * couplings", "strength = 4.0 * couplings", phi4("embedded-clusters")),
 ]
 
@@ -114,10 +114,10 @@ def test_a_planted_bug_is_caught(module: str, sound: str, broken: str, check: Ca
 def test_a_bug_planted_in_a_compiled_loop_is_caught(
     module: str, sound: str, broken: str, check: Callable[[], None]
 ) -> None:
-    with planted_loop(f"lattice.{module}", sound, broken), pytest.raises(AssertionError):
+    with planted_in_loop(module, sound, broken), pytest.raises(AssertionError):
         check()
 
 
 def test_a_loop_compiled_afresh_without_a_bug_passes() -> None:
-    with planted_loop("lattice.xy_loops", "part[site] = cosine", "part[site] = 1.0 * cosine"):
+    with planted_in_loop("xy_loops", "part[site] = cosine", "part[site] = 1.0 * cosine"):
         xy("embedded-clusters")()

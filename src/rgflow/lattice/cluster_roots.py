@@ -9,8 +9,10 @@ from numba import njit
 # For compiled loops, which take no keyword-only arguments.
 __all__ = ["join", "root"]
 
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
 
-@njit(cache=True, nogil=True, error_model="numpy")
+
+@njit(**_OPTIONS)
 def root(parents, site):
     """Return the root of a site; the path is halved on the way."""
     while parents[site] != site:
@@ -19,7 +21,7 @@ def root(parents, site):
     return site
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_OPTIONS)
 def join(parents, ends):
     """Make one cluster of the clusters of two sites (a pair)."""
     first, second = root(parents, ends[0]), root(parents, ends[1])

@@ -13,10 +13,13 @@ from numba import njit
 from rgflow.lattice.cluster_roots import join, root
 from rgflow.lattice.random_streams import advance, uniform
 
-__all__ = ["cluster_sweep", "metropolis_sweep"]
+# For `field_methods` alone: compiled functions take no keyword-only arguments.
+__all__: list[str] = []
+
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_OPTIONS)
 def metropolis_sweep(field, table, potential, words):
     """Offer every site a move by up to `step` either way; return the accepted fraction. `potential` is (m, g, step)."""
     starts, neighbours, couplings = table
@@ -42,7 +45,7 @@ def metropolis_sweep(field, table, potential, words):
     return accepted / len(field)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_OPTIONS)
 def cluster_sweep(field, bonds, words):
     """Bind sites with 1 - exp(-2 K x_i x_j) where that is > 0, then give every cluster a fresh sign.
 

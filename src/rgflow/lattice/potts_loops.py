@@ -12,10 +12,13 @@ from numba import njit
 from rgflow.lattice.cluster_roots import join, root
 from rgflow.lattice.random_streams import advance, uniform
 
-__all__ = ["cluster_sweep", "heat_bath_sweep"]
+# For `field_methods` alone: compiled functions take no keyword-only arguments.
+__all__: list[str] = []
+
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_OPTIONS)
 def drawn_level(levels, draw):
     """Return the state x with probability exp(levels[x]) / sum, from a number `draw` in [0, 1); changes `levels`."""
     largest = levels.max()
@@ -31,7 +34,7 @@ def drawn_level(levels, draw):
     return len(levels) - 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_OPTIONS)
 def heat_bath_sweep(states, table, field, words):
     """Draw every site in turn from its law given its neighbours; `table` is (starts, neighbours, couplings)."""
     starts, neighbours, couplings = table
@@ -46,7 +49,7 @@ def heat_bath_sweep(states, table, field, words):
     words[0], words[1] = a, b
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**_OPTIONS)
 def cluster_sweep(states, bonds, field, words):
     """Bind equal neighbours with 1 - exp(-K), then draw a state for every cluster; `bonds` is (edges, couplings >= 0).
 
