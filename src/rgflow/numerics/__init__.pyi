@@ -10,6 +10,9 @@ from .activations import (
 from .activations import (
     leaky_relu as leaky_relu,
 )
+from .chain_statistics import ChainStatistics as ChainStatistics
+from .chain_statistics import chain_statistics as chain_statistics
+from .chain_statistics import split_r_hat as split_r_hat
 from .closed_forms import PairMoments as PairMoments
 from .closed_forms import closed_pair_moments as closed_pair_moments
 from .criticality import Criticality as Criticality
