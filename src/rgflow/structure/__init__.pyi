@@ -5,4 +5,7 @@ from .continuous_fit import score_rows as score_rows
 from .continuous_monomials import ContinuousTerms as ContinuousTerms
 from .continuous_standard import Standardisation as Standardisation
 from .continuous_standard import standardisation as standardisation
+from .pseudo_likelihood import TermsFit as TermsFit
+from .pseudo_likelihood import fit_terms as fit_terms
+from .pseudo_likelihood import log_pseudo_likelihood as log_pseudo_likelihood
 from .terms import Terms as Terms
