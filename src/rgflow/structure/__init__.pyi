@@ -9,3 +9,12 @@ from .pseudo_likelihood import TermsFit as TermsFit
 from .pseudo_likelihood import fit_terms as fit_terms
 from .pseudo_likelihood import log_pseudo_likelihood as log_pseudo_likelihood
 from .terms import Terms as Terms
+from .coupling_range import measure_range as measure_range
+from .graph_geometry import neighbour_agreement as neighbour_agreement
+from .graph_geometry import recover_geometry as recover_geometry
+from .pair_couplings import PairCouplings as PairCouplings
+from .pair_couplings import fit_pair_couplings as fit_pair_couplings
+from .interaction_order import find_order as find_order
+from .locality_index import measure_locality as measure_locality
+from .scales import Hierarchy as Hierarchy
+from .scales import scale_hierarchy as scale_hierarchy

@@ -17,7 +17,7 @@ from rgflow.records.estimate import Estimate
 from rgflow.records.structure_card import CouplingRange
 from rgflow.structure.pair_couplings import PairCouplings
 
-__all__ = ["coupling_range"]
+__all__ = ["measure_range"]
 
 _LEVEL = 0.05  # family-wise over all shells
 _LEAST_PAIRS_OF_A_SHELL = 8  # fewer pairs join the next shell: a root mean square of few has no error worth stating
@@ -25,7 +25,7 @@ _LEAST_SHELLS_TO_FIT = 3  # an exponential has two parameters
 _FIT_LEVEL = 0.01  # a decay whose chi-squared is less likely than this is said not to be exponential
 
 
-def coupling_range(couplings: PairCouplings, lattice: Lattice) -> CouplingRange:
+def measure_range(couplings: PairCouplings, lattice: Lattice) -> CouplingRange:
     """Return strengths against distance, the largest resolved distance and the decay length.
 
     A shell is resolved where the sum of z^2 over its pairs exceeds its 95 % level under no coupling, Bonferroni over shells.

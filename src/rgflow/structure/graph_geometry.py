@@ -15,7 +15,7 @@ from rgflow.records.structure_card import Geometry, IndexVerdict
 from rgflow.structure.graph_growth import GrowthFit, ball_growth, dimension_of_growth, filling_radius, giant_component
 from rgflow.structure.pair_couplings import PairCouplings
 
-__all__ = ["graph_geometry", "neighbour_agreement"]
+__all__ = ["missing_share", "neighbour_agreement", "recover_geometry"]
 
 _LEAST_NODES = 16  # of a 4 x 4 lattice; below it balls fill the graph before they grow
 _LEAST_SHARE = 0.8  # of the variables that must hang together
@@ -30,7 +30,7 @@ _DETECTABLE = 0.2  # nats: half the coupling of the square Ising lattice at its 
 _LEAST_ERROR = 0.05  # of the dimension: what one missing edge in fifty does on 8 x 8 sites
 
 
-def graph_geometry(couplings: PairCouplings, *, lattice: Lattice | None = None) -> Geometry:
+def recover_geometry(couplings: PairCouplings, *, lattice: Lattice | None = None) -> Geometry:
     """Return the graph of significant couplings and its growth dimension; "no" and "undetermined" are answers.
 
     An edge is a pair past the |z| that no pair without coupling reaches (family-wise 5 %); where couplings fade into the
@@ -88,7 +88,7 @@ def _judged(couplings: PairCouplings, edges: np.ndarray) -> _Judged:
         return _without_edges(couplings, edges)
     if nodes < _LEAST_NODES:
         return _Judged(edges, "undetermined", f"{nodes} variables are too few for a dimension; at least {_LEAST_NODES}")
-    missing = _missing_share(couplings, edges)
+    missing = missing_share(couplings, edges)
     kept = edges if missing < _MISSING_AT_MOST else _backbone(couplings, edges)
     members = giant_component(kept, nodes=couplings.variables)
     if len(members) < _LEAST_SHARE * nodes:
@@ -111,7 +111,7 @@ def _without_edges(couplings: PairCouplings, edges: np.ndarray) -> _Judged:
     return _Judged(edges, "undetermined", f"no pair coupling is resolved, but only {seen}")
 
 
-def _missing_share(couplings: PairCouplings, edges: np.ndarray) -> float:
+def missing_share(couplings: PairCouplings, edges: np.ndarray) -> float:
     """Return how many edges lie below the threshold, estimated from the excess of z^2 there, over those above it."""
     scores = couplings.z.numpy()
     below = np.abs(scores[np.triu_indices(len(scores), 1)])

@@ -18,7 +18,7 @@ from rgflow.errors import DataError, SettingError
 from rgflow.structure.pair_logistic import fit_conditionals
 from rgflow.structure.pair_site_errors import site_errors
 
-__all__ = ["PairCouplings", "PairKind", "pair_couplings"]
+__all__ = ["PairCouplings", "PairKind", "fit_pair_couplings"]
 
 PairKind = Literal["spin", "categorical", "continuous"]
 _KINDS = ("spin", "categorical", "continuous")
@@ -37,6 +37,8 @@ class PairCouplings:
     `z` is signed, and for categories the two-sided normal equivalent of a chi-squared. `replicas` (blocks, variables,
     variables) leave out one contiguous block of samples each. Constant columns, not `active`, have coupling 0, error inf.
     `informative` counts samples as evenly split bits would: of a spin that nearly always points up most samples say little.
+    `matrix / unit` compares pairs: the partial correlation of real variables (|.| <= 1), the coupling itself of the others.
+    `resolution` is the median error in that unit.
     `inflation` is the variance that contiguous blocks of samples show over that of independent samples, at least 1.
     """
 
@@ -49,6 +51,8 @@ class PairCouplings:
     samples: int
     inflation: float
     informative: float
+    resolution: float
+    unit: Tensor
     method: str
     notes: tuple[str, ...] = ()
 
@@ -70,12 +74,11 @@ class PairCouplings:
 
     @property
     def detectable(self) -> float:
-        """The coupling that a typical pair would show past `threshold` with even odds."""
-        known = self.errors[torch.isfinite(self.errors) & (self.errors > 0)]
-        return self.threshold * float(known.median()) if len(known) else math.inf
+        """The coupling (of real variables: the partial correlation) that a typical pair would show past `threshold`."""
+        return self.threshold * self.resolution
 
 
-def pair_couplings(samples: Any, *, kind: PairKind, blocks: int = _BLOCKS) -> PairCouplings:
+def fit_pair_couplings(samples: Any, *, kind: PairKind, blocks: int = _BLOCKS) -> PairCouplings:
     """Return the couplings of all pairs, conditional on all other variables.
 
     Spins and categories: pseudo-likelihood, a logistic regression a site, both directions averaged, errors from the
@@ -86,7 +89,7 @@ def pair_couplings(samples: Any, *, kind: PairKind, blocks: int = _BLOCKS) -> Pa
 
     Example:
     >>> rows = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]] * 50)
-    >>> round(float(pair_couplings(rows, kind="spin").matrix[0, 1]), 2)  # atanh(1/3) = 0.35
+    >>> round(float(fit_pair_couplings(rows, kind="spin").matrix[0, 1]), 2)  # atanh(1/3) = 0.35
     0.35
     """
     if kind not in _KINDS:
@@ -112,6 +115,8 @@ class _Found:
     errors: np.ndarray
     scores: np.ndarray
     replicas: np.ndarray | None = None
+    resolution: float = math.inf
+    unit: np.ndarray | float = 1.0
     inflation: float = 1.0
     informative: float = math.inf
     method: str = "none: fewer than two columns vary"
@@ -137,9 +142,24 @@ def _continuous(values: np.ndarray, *, blocks: int) -> _Found:
     notes = (f"a ridge of {ridge:.2g} was added to correlations that are near singular",) if ridge else ()
     replicas = shrink * (_left_out(influence) - precision)
     scores = _normal_scores(-shrink * precision / errors, freedom=max(freedom, 1))
+    scale = shrink * np.sqrt(np.outer(np.diag(precision), np.diag(precision)))
     return _Found(
-        -shrink * precision, errors, scores, replicas, inflation, samples, "inverse of the correlations", notes
+        matrix=-shrink * precision,
+        errors=errors,
+        scores=scores,
+        replicas=replicas,
+        resolution=_typical(errors / scale),
+        unit=scale,
+        inflation=inflation,
+        informative=samples,
+        method="inverse of the correlations",
+        notes=notes,
     )
+
+
+
+def _typical(errors: np.ndarray) -> float:
+    return float(np.median(errors[np.triu_indices(len(errors), 1)]))
 
 
 def _ridge(correlation: np.ndarray, *, samples: int) -> float:
@@ -174,7 +194,7 @@ def _discrete(values: np.ndarray, *, kind: PairKind, blocks: int) -> _Found:
         matrix, errors = theta / 4.0, np.sqrt(noise / 4.0 * inflation)
         scores = np.divide(matrix, errors, out=np.zeros_like(matrix), where=errors > 0)
         replicas = matrix - _left_out(influence) / 4.0 * _stretch(influence / 4.0, variances=errors**2)
-        return _Found(matrix, errors, scores, replicas, inflation, informative, "pseudo-likelihood", notes)
+        return _Found(matrix, errors, scores, replicas, _typical(errors), 1.0, inflation, informative, "pseudo-likelihood", notes)
     gauge = _zero_sum(levels)
     full = np.stack([gauge @ part @ gauge.T for part in influence])
     spread = np.sqrt(_block_squares(full - full.mean(0), levels))
@@ -187,7 +207,7 @@ def _discrete(values: np.ndarray, *, kind: PairKind, blocks: int) -> _Found:
     replicas = np.sqrt(_block_squares(mean - _left_out(full) * stretch, levels))
     matrix = np.sqrt(_block_squares(mean[None], levels)[0])
     errors = np.sqrt(noise * inflation)
-    return _Found(matrix, errors, scores, replicas, inflation, informative, "pseudo-likelihood", notes)
+    return _Found(matrix, errors, scores, replicas, _typical(errors), 1.0, inflation, informative, "pseudo-likelihood", notes)
 
 
 def _zero_sum(levels: np.ndarray) -> np.ndarray:
@@ -245,6 +265,8 @@ def _record(found: _Found, *, kind: PairKind, active: np.ndarray, samples: int, 
     matrix[places], errors[places], scores[places] = found.matrix, found.errors, found.scores
     if found.replicas is not None:
         replicas[:, places[0], places[1]] = found.replicas
+    unit = np.ones((size, size))
+    unit[places] = found.unit
     for array in (matrix, scores):
         np.fill_diagonal(array, 0.0)
     replicas[:, np.arange(size), np.arange(size)] = 0.0
@@ -258,6 +280,8 @@ def _record(found: _Found, *, kind: PairKind, active: np.ndarray, samples: int, 
         samples=samples,
         inflation=found.inflation,
         informative=found.informative,
+        resolution=found.resolution,
+        unit=torch.as_tensor(unit),
         method=found.method,
         notes=found.notes,
     )
