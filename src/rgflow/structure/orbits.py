@@ -108,9 +108,8 @@ def _cycles(permutation: np.ndarray, flip: np.ndarray) -> tuple[int, int]:
 
 
 def _checked(permutations: object, *, sites: int) -> np.ndarray:
-    rows = np.asarray(permutations, dtype=np.int64).reshape(-1, sites) if np.size(permutations) % sites == 0 else None
+    given = np.asarray(permutations)
+    rows = given.astype(np.int64).reshape(-1, sites) if given.size % sites == 0 else None
     if rows is None or not (np.sort(rows, axis=1) == np.arange(sites)).all():
-        raise SettingError(
-            f"permutations have shape {np.shape(permutations)}; each row must hold the numbers 0..{sites - 1} once"
-        )
+        raise SettingError(f"permutations have shape {given.shape}; each row must hold the numbers 0..{sites - 1} once")
     return rows

@@ -77,19 +77,21 @@ def block_differences(pair: CandidatePair, *, families: list[Family], blocks: in
 
 
 def _differences(family: Family, sites: np.ndarray, *, powers: dict, blocks: int) -> DifferenceBlocks:
-    products, variance = [], np.zeros(len(sites))
+    means, variance = [], np.zeros(len(sites))
     for side in (0, 1):
         value = powers[family.exponents[0]][side][sites[:, 0]]
         for column, power in enumerate(family.exponents[1:], 1):
             value = value * powers[power][side][sites[:, column]]
-        variance += value.var(axis=1, dtype=np.float64) / 2
-        products.append(value)
-    difference = (products[0] - products[1]).reshape(len(sites), blocks, -1).mean(axis=2, dtype=np.float64)
-    return DifferenceBlocks(difference.T, np.sqrt(variance))
+        means.append(value.reshape(len(sites), blocks, -1).mean(axis=2, dtype=np.float64))
+        square = np.einsum("fm,fm->f", value, value).astype(np.float64) / value.shape[1]
+        variance += np.maximum(square - means[side].mean(1) ** 2, 0.0) / 2
+    # Squares are summed in float32: a variance below 1e-5 of the mean square is rounding.
+    return DifferenceBlocks((means[0] - means[1]).T, np.sqrt(np.where(variance > 1e-5 * square, variance, 0.0)))
 
 
 def _hermite(values: np.ndarray, power: int) -> np.ndarray:
-    return values**2 - 1 if power == 2 else values**3 - 3 * values
+    square = values * values
+    return square - 1 if power == 2 else (square - 3) * values
 
 
 def _lattice_tuples(shape: tuple[int, ...], *, sites: int) -> Iterator[np.ndarray]:

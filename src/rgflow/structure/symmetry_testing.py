@@ -58,8 +58,9 @@ def symmetry_tests(
     With a periodic `lattice`: translations, reflections, quarter turns. With an open one translation means that two windows
     of the lattice have one law. `transformations` holds permutations, signs or maps of samples, or pairs (name, ...).
     `chains`: rows k, k + chains, ... are one Markov chain each, in order. Correlated neighbours are found and joined.
-    Signs of continuous variables flip about an unknown centre: every block of samples is taken about its own mean. Without a
-    lattice variables are permuted after each is replaced by its ranks (units and shapes of single laws are no violation).
+    Signs of continuous variables flip about an unknown centre: every block of samples, spread over the data, is taken about
+    its own mean. Without a lattice variables are permuted after each is replaced by its ranks (units and shapes of single
+    laws are no violation).
     Errors: p-values are exact for independent samples; `level` is shared by all tests (Bonferroni).
     Raises: DataError for fewer than 16 samples or values that are not finite; SettingError for a lattice that does not fit.
     Example:
@@ -119,9 +120,10 @@ def _prepared_pair(candidate: Candidate, values: np.ndarray, *, kind: Kind, seed
         values = _normal_scores(values)
     if candidate.treatment == "centred":
         size = max(size, _CENTRED_BLOCK)
-        values = values[:, : values.shape[1] // size * size]
-        runs = values.reshape(len(values), -1, size)
-        values = (runs - runs.mean(2, keepdims=True)).reshape(values.shape)
+        # A block takes samples from all over the data: neighbours may share more than their mean.
+        blocks = values.shape[1] // size
+        runs = values[:, : blocks * size].reshape(len(values), size, blocks).swapaxes(1, 2)
+        values = (runs - runs.mean(2, keepdims=True)).reshape(len(values), -1)
         assert isinstance(way, Moved)
         way = replace(way, run=size)
     pair = way.pair(values, generator)

@@ -50,9 +50,10 @@ def preferred_basis(samples: object, *, rotations: int = 20, level: float = 0.01
     """Return the sparsity of couplings in the given variables beside rotated ones, and in the best basis found.
 
     Shapes: `samples` (samples, variables); constant columns are left out. `given.verdict` is "yes" where sparsity or
-    non-Gaussianity of the marginals exceed their rotations at `level` / 2 each, "undetermined" where they do at ten times that level only, else "no". The search turns the
-    variables, in their own units and in standard ones, to independent components; `best` is the largest sparsity of the
-    given basis and those found (None without a search: over 128 variables, or fewer samples than four times the variables).
+    non-Gaussianity of the marginals exceed their rotations at `level` / 2 each, "undetermined" where they do at ten times
+    that level only, else "no". The search turns the variables, in their own units and in standard ones, to independent
+    components; `best` is the largest sparsity of the given basis and those found (None without a search: over 128 variables,
+    or fewer samples than four times the variables).
     Errors: `given.estimate.error` is a delete-a-group jackknife. A Gaussian has no rotation that marginals could prefer; where
     its couplings are sparse the basis counts as preferred, though its principal axes have no couplings either.
     Raises: DataError for fewer than 20 samples or 3 variables that vary; SettingError for fewer than 3 rotations.
@@ -73,7 +74,10 @@ def preferred_basis(samples: object, *, rotations: int = 20, level: float = 0.01
     best = None
     if variables <= _MOST_SEARCHED and count >= _SAMPLES_A_VARIABLE * variables:
         best = max(sparsity, _searched(values), _searched(_varying(samples)))
-    compared = f"sparsity of couplings {sparsity:.3f} against {null.sparsity.mean:.3f}, non-Gaussianity of the marginals {marginal:.3g} against {null.marginal.mean:.3g}"
+    compared = (
+        f"sparsity of couplings {sparsity:.3f} against {null.sparsity.mean:.3f}, non-Gaussianity of the marginals"
+        f" {marginal:.3g} against {null.marginal.mean:.3g}"
+    )
     sentence = f"{_SAID[verdict]}: {compared}."
     given = Index(
         key="basis",
