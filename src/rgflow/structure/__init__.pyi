@@ -1,4 +1,13 @@
+from .categorical_fit import category_rows as category_rows
+from .categorical_fit import fit_categories as fit_categories
 from .climbing import ladder as ladder
+from .continuous_fit import ContinuousFit as ContinuousFit
+from .continuous_fit import continuous_terms as continuous_terms
+from .continuous_fit import fit_continuous as fit_continuous
+from .continuous_fit import score_rows as score_rows
+from .continuous_monomials import ContinuousTerms as ContinuousTerms
+from .continuous_standard import Standardisation as Standardisation
+from .continuous_standard import standardisation as standardisation
 from .ladder_calibration import Calibration as Calibration
 from .ladder_calibration import CalibrationRow as CalibrationRow
 from .ladder_calibration import calibrate as calibrate

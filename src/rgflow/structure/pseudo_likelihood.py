@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rgflow.errors import SettingError
-from rgflow.structure.spin_designs import Design, PairDesign, TermDesign, is_all_pairs, table_design
+from rgflow.structure.spin_designs import PairDesign, TableDesign, TermDesign, is_all_pairs, table_design
 from rgflow.structure.spin_layout import TermLayout
 from rgflow.structure.spin_losses import PSEUDO_LIKELIHOOD, SiteLoss
 from rgflow.structure.spin_minimise import Minimum, Problem, minimised_by_lbfgs, minimised_by_newton
@@ -104,7 +104,7 @@ def log_pseudo_likelihood(samples: Any, terms: Terms, parameters: Any) -> Tensor
     return torch.from_numpy(np.ascontiguousarray(scores if sample.inverse is None else scores[sample.inverse]))
 
 
-def design_for(spins: np.ndarray, terms: Terms) -> Design:
+def design_for(spins: np.ndarray, terms: Terms) -> TableDesign | TermDesign | PairDesign:
     """Return the form of the design that is fastest for these terms: table, dense pairs or compiled loops."""
     if not len(terms):
         raise SettingError("there are no terms to fit; give at least one")
