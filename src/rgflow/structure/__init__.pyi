@@ -2,6 +2,9 @@ from .basis_preference import coupling_sparsity as coupling_sparsity
 from .basis_preference import non_gaussianity as non_gaussianity
 from .basis_preference import partial_correlations as partial_correlations
 from .basis_preference import preferred_basis as preferred_basis
+from .categorical_fit import category_rows as category_rows
+from .categorical_fit import fit_categories as fit_categories
+from .climbing import ladder as ladder
 from .compression import coded_bits as coded_bits
 from .compression import compressibility as compressibility
 from .compression import gaussian_saving as gaussian_saving
@@ -18,6 +21,9 @@ from .graph_geometry import recover_geometry as recover_geometry
 from .interaction_order import find_order as find_order
 from .intrinsic_dimension import IntrinsicDimension as IntrinsicDimension
 from .intrinsic_dimension import dimension_estimates as dimension_estimates
+from .ladder_calibration import Calibration as Calibration
+from .ladder_calibration import CalibrationRow as CalibrationRow
+from .ladder_calibration import calibrate as calibrate
 from .locality_index import measure_locality as measure_locality
 from .null_data import haar_rotation as haar_rotation
 from .null_data import matched_to as matched_to
@@ -33,6 +39,10 @@ from .orbits import signed_group as signed_group
 from .orbits import variable_orbits as variable_orbits
 from .pair_couplings import PairCouplings as PairCouplings
 from .pair_couplings import fit_pair_couplings as fit_pair_couplings
+from .planted_catalogue import planted_laws as planted_laws
+from .planted_catalogue import planted_problems as planted_problems
+from .planted_problem import PlantedLaw as PlantedLaw
+from .planted_problem import PlantedProblem as PlantedProblem
 from .pseudo_likelihood import TermsFit as TermsFit
 from .pseudo_likelihood import fit_terms as fit_terms
 from .pseudo_likelihood import log_pseudo_likelihood as log_pseudo_likelihood

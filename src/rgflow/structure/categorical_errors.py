@@ -12,8 +12,7 @@ from scipy.sparse import csr_array
 
 from rgflow.structure.categorical_likelihood import CategoricalSample, curvature, score_matrix, site_regressions
 from rgflow.structure.categorical_terms import CategoricalTerms
-from rgflow.structure.score_autocorrelation import autocorrelation_times, evenly
-from rgflow.structure.score_sandwich import FOLLOWED, Sandwich, sandwich
+from rgflow.structure.score_sandwich import FOLLOWED, Sandwich, evenly, inflations, sandwich
 
 __all__ = ["FLOOR", "JOINT_PARAMETERS", "joint_errors", "level_errors", "site_errors"]
 
@@ -62,7 +61,7 @@ def site_errors(
         kinds = terms.is_pair[site.parameters[followed]].astype(np.int64)
         time = np.full(len(own), 1.0)
         if part is sample:
-            time[:] = autocorrelation_times(influence[followed], kinds=kinds, chains=chains).mean()
+            time[:] = inflations(influence[followed], kinds=kinds, chains=chains).mean()
         weight = 1.0 / np.diag(inverse)
         precision[site.parameters] += weight
         weighted[site.parameters] += weight * np.sqrt((influence**2).mean(axis=1) * time / samples)

@@ -6,6 +6,7 @@ Units: nats.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -25,6 +26,8 @@ from rgflow.structure.categorical_likelihood import CategoricalSample, curvature
 from rgflow.structure.categorical_terms import CategoricalTerms, categorical_terms_of
 from rgflow.structure.continuous_polynomial import OrderedPolynomial, ordered_polynomial
 from rgflow.structure.continuous_supports import Support, coupled_pairs, symmetry_generators
+from rgflow.structure.score_sandwich import Sandwich
+from rgflow.structure.score_selection import discoveries, two_sided
 
 __all__ = ["Colours", "category_rows", "fit_categories"]
 
@@ -78,9 +81,18 @@ def fit_categories(
     ridge = _RIDGE / len(states) if regularisation is None else float(regularisation)
     if not 0.0 <= ridge < np.inf:
         raise SettingError(f"regularisation is {regularisation}; it must be a number >= 0 (None takes 10 / samples)")
-    theta, notes = _maximised(terms, _condensed(states, terms.levels), ridge=ridge)
-    whole = CategoricalSample(states, terms.levels, np.full(len(states), 1.0 / len(states)))
-    return _record(terms, theta, whole, ridge=ridge, chains=chains, notes=notes, names=tuple(names))
+    sample = CategoricalSample(states, terms.levels, np.full(len(states), 1.0 / len(states)))
+    found = _estimate(terms, sample, ridge=ridge, chains=chains)
+    if false_discoveries is None:
+        return _record(found, sample, names=tuple(names))
+    kept = ~terms.is_pair
+    p_values = two_sided(found.theta, found.spread.errors)[terms.is_pair]
+    kept[terms.is_pair] = discoveries(p_values, false_discoveries)
+    again = _estimate(terms.chosen(kept), sample, ridge=ridge, chains=chains)
+    made = _record(_inserted(found, again, kept=kept), sample, names=tuple(names))
+    assert made.fit is not None
+    fit = replace(made.fit, selected=torch.from_numpy(kept), false_discoveries=false_discoveries)
+    return replace(made, fit=fit)
 
 
 def category_rows(hamiltonian: Hamiltonian, samples: Any) -> Tensor:
@@ -214,38 +226,53 @@ def _maximised(
     return theta, ()
 
 
-def _record(
-    terms: CategoricalTerms,
-    theta: np.ndarray,
-    sample: CategoricalSample,
-    *,
-    ridge: float,
-    chains: int,
-    notes: tuple[str, ...],
-    names: tuple[str, ...],
-) -> Hamiltonian:
+@dataclass(frozen=True, eq=False)
+class _Estimate:
+    """The parameters of `terms`, their errors, minus the log pseudo-likelihood a sample, and what to say of them."""
+
+    terms: CategoricalTerms
+    theta: np.ndarray
+    spread: Sandwich
+    value: float
+    ridge: float
+    notes: tuple[str, ...]
+
+
+def _estimate(terms: CategoricalTerms, sample: CategoricalSample, *, ridge: float, chains: int) -> _Estimate:
+    condensed = _condensed(sample.states, terms.levels)
+    theta, notes = _maximised(terms, condensed, ridge=ridge)
+    value = negative_likelihood(theta, terms, condensed, ridge=0.0)[0]
     if terms.parameters <= JOINT_PARAMETERS:
-        condensed = _condensed(sample.states, terms.levels)
         spread = joint_errors(terms, theta, sample, condensed=condensed, ridge=ridge, chains=chains)
     else:
         spread = site_errors(terms, theta, sample, ridge=ridge, chains=chains)
         notes = ("standard errors site by site, within some 15 % of the joint ones", *notes)
-    value = negative_likelihood(theta, terms, sample, ridge=0.0)[0]
-    covariance = None if spread.covariance is None else torch.from_numpy(spread.covariance)
+    return _Estimate(terms, theta, spread, value, ridge, notes)
+
+
+def _inserted(first: _Estimate, again: _Estimate, *, kept: np.ndarray) -> _Estimate:
+    """The second estimate among all parameters: 0 for those left out, with the error of the first."""
+    theta, errors, times = np.zeros(len(kept)), first.spread.errors.copy(), first.spread.times.copy()
+    theta[kept], errors[kept], times[kept] = again.theta, again.spread.errors, again.spread.times
+    return replace(again, terms=first.terms, theta=theta, spread=Sandwich(errors, None, times))
+
+
+def _record(found: _Estimate, sample: CategoricalSample, *, names: tuple[str, ...]) -> Hamiltonian:
+    terms, spread = found.terms, found.spread
     fit = HamiltonianFit(
         method="pseudo-likelihood",
-        parameters=torch.from_numpy(theta),
+        parameters=torch.from_numpy(found.theta),
         errors=torch.from_numpy(spread.errors),
         names=terms.names,
         members=torch.from_numpy(terms.members),
         samples=len(sample.states),
-        effective_samples=len(sample.states) / float(spread.times.mean()),
-        objective=value / len(terms.levels),
-        regularisation=ridge,
-        covariance=covariance,
-        notes=("zero-sum gauge: fields and couplings add up to 0 over the levels of a site", *notes),
+        effective_samples=len(sample.states) / max(1.0, float(spread.times.mean())),
+        objective=found.value / len(terms.levels),
+        regularisation=found.ridge,
+        covariance=None if spread.covariance is None else torch.from_numpy(spread.covariance),
+        notes=("zero-sum gauge: fields and couplings add up to 0 over the levels of a site", *found.notes),
     )
-    couplings = -(terms.in_levels @ (terms.spread @ theta))
+    couplings = -(terms.in_levels @ (terms.spread @ found.theta))
     errors = level_errors(terms, spread)
     made = _on_indicators(terms, couplings, names=names)
     return Hamiltonian(

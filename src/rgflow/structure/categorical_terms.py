@@ -46,6 +46,12 @@ class CategoricalTerms:
         """Number of free parameters."""
         return len(self.names)
 
+    def chosen(self, kept: np.ndarray) -> "CategoricalTerms":
+        """Return the same fields and pairs with the parameters where `kept` is true; the others are 0."""
+        names = tuple(name for name, stays in zip(self.names, kept, strict=True) if stays)
+        spread = csr_array(self.spread[:, np.flatnonzero(kept)])
+        return CategoricalTerms(self.levels, self.pairs, spread, names, self.members[kept], self.is_pair[kept])
+
     @cached_property
     def offsets(self) -> np.ndarray:
         """Where the contrasts of each site start (sites + 1,)."""

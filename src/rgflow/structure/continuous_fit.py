@@ -6,7 +6,7 @@ counts as a given number: standard errors do not hold its own scatter.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from rgflow.structure.continuous_standard import Standardisation, as_given, cont
 from rgflow.structure.continuous_supports import Support, coupled_pairs, symmetry_generators
 from rgflow.structure.score_features import energy_slopes, power_table, squared_score_rows
 from rgflow.structure.score_matching import ScoreEstimate, score_estimate
+from rgflow.structure.score_selection import discoveries, two_sided
 
 __all__ = ["ContinuousFit", "continuous_terms", "fit_continuous", "score_rows", "terms_of"]
 
@@ -133,7 +134,16 @@ def fit_continuous(
         scale = Standardisation(scale.centre, scale.unit, np.full(x.shape[1], smoothing))
     z = scale.apply(x, seed=seed)
     estimate = score_estimate(terms, z, ridge=regularisation, chains=chains)
-    return _record(terms, estimate, scale=scale, names=names, samples=len(x))
+    if false_discoveries is None:
+        return _record(terms, estimate, scale=scale, names=names, samples=len(x))
+    coupled = np.zeros(terms.parameters, dtype=bool)
+    coupled[terms.tie] = terms.bodies > 1
+    kept = ~coupled
+    kept[coupled] = discoveries(two_sided(estimate.theta, estimate.errors)[coupled], false_discoveries)
+    again = score_estimate(terms.chosen(kept[terms.tie]), z, ridge=regularisation, chains=chains)
+    made = _record(terms, _inserted(estimate, again, kept=kept), scale=scale, names=names, samples=len(x))
+    fit = replace(_fit_of(made), selected=torch.from_numpy(kept), false_discoveries=false_discoveries)
+    return replace(made, fit=fit)
 
 
 def score_rows(hamiltonian: Hamiltonian, z: Any) -> Tensor:
@@ -173,6 +183,18 @@ def terms_of(polynomial: SparsePolynomial) -> tuple[ContinuousTerms, np.ndarray]
     return ContinuousTerms(len(polynomial.variables), members, raised, tie), polynomial.coefficients[kept]
 
 
+def _inserted(first: ScoreEstimate, again: ScoreEstimate, *, kept: np.ndarray) -> ScoreEstimate:
+    """The second estimate among all parameters: 0 for those left out, with the error of the first."""
+    theta, errors, times = np.zeros(len(kept)), first.errors.copy(), first.times.copy()
+    theta[kept], errors[kept], times[kept] = again.theta, again.errors, again.times
+    return replace(again, theta=theta, errors=errors, times=times, covariance=None, notes=first.notes + again.notes)
+
+
+def _fit_of(hamiltonian: Hamiltonian) -> HamiltonianFit:
+    assert hamiltonian.fit is not None
+    return hamiltonian.fit
+
+
 def _has_odd(terms: ContinuousTerms) -> bool:
     return bool((terms.powers.sum(1) % 2 == 1).any())
 
@@ -190,7 +212,7 @@ def _record(
         names=terms.names(variables),
         members=torch.from_numpy(np.bincount(terms.tie)),
         samples=samples,
-        effective_samples=samples / float(estimate.times.mean()),
+        effective_samples=min(float(samples), samples / float(estimate.times.mean())),
         objective=-float(estimate.rows.mean()),
         regularisation=estimate.ridge,
         covariance=None if estimate.covariance is None else torch.from_numpy(estimate.covariance),

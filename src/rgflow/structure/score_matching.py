@@ -16,7 +16,6 @@ from scipy.linalg import cho_factor, cho_solve, eigvalsh
 
 from rgflow.errors import SettingError
 from rgflow.structure.continuous_monomials import ContinuousTerms
-from rgflow.structure.score_autocorrelation import autocorrelation_times, evenly
 from rgflow.structure.score_features import (
     energy_slopes,
     laplacian_means,
@@ -25,7 +24,7 @@ from rgflow.structure.score_features import (
     site_designs,
     squared_score_rows,
 )
-from rgflow.structure.score_sandwich import FOLLOWED, sandwich, times_for_all
+from rgflow.structure.score_sandwich import FOLLOWED, evenly, inflations, sandwich, times_for_all
 
 __all__ = ["PARAMETERS_AT_MOST", "ScoreEstimate", "gaussian_estimate", "score_estimate"]
 
@@ -100,7 +99,7 @@ def gaussian_estimate(
     followed = evenly(len(terms), at_most=FOLLOWED)
     series = np.where(linear[followed], shift[:, i[followed]], u[:, i[followed]] * u[:, j[followed]])
     kinds = terms.powers.sum(1)
-    own = autocorrelation_times((series - series.mean(axis=0)).T, kinds=kinds[followed], chains=chains)
+    own = inflations(series.T, kinds=kinds[followed], chains=chains)
     times = times_for_all(kinds, followed, own)
     one = np.where(linear, shift.std(axis=0)[i], spread[i, j])
     rows = (np.trace(precision) - 0.5 * (u**2).sum(axis=1)) / len(mean)

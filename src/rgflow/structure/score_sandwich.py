@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rgflow.structure.score_autocorrelation import autocorrelation_times, evenly
+from rgflow.structure.series_errors import checked_chains, inflation
 
-__all__ = ["FOLLOWED", "Sandwich", "sandwich", "times_for_all"]
+__all__ = ["FOLLOWED", "Sandwich", "evenly", "inflations", "sandwich", "times_for_all"]
 
 FOLLOWED = 64  # parameters whose autocorrelation stands for that of their like, where there are more than _ALL
 _ALL = 256  # parameters that are all followed
@@ -35,7 +35,9 @@ def sandwich(
     """Return the errors for `inverse` (parameters, parameters) and `scores`, which gives (parameters, samples of a slice).
 
     `kinds` (parameters,) numbers parameters that are alike. The slices asked for follow each other and cover all samples.
+    Raises: SettingError where `chains` does not divide `samples`.
     """
+    checked_chains(chains, samples=samples)
     count = len(inverse)
     followed = evenly(count, at_most=count if count <= _ALL else FOLLOWED)
     kept = evenly(samples, at_most=min(samples, max(1_000, int(_WORK / count**2))))
@@ -48,7 +50,7 @@ def sandwich(
         series[:, here] = inverse[followed] @ block
         inside = (kept >= here.start) & (kept < here.stop)
         sampled[:, inside] = block[:, kept[inside] - start]
-    times = times_for_all(kinds, followed, autocorrelation_times(series, kinds=kinds[followed], chains=chains))
+    times = times_for_all(kinds, followed, inflations(series, kinds=kinds[followed], chains=chains))
     influence = inverse @ sampled
     influence -= influence.mean(axis=1, keepdims=True)
     scale = np.sqrt(times / samples)
@@ -65,3 +67,15 @@ def times_for_all(kinds: np.ndarray, followed: np.ndarray, found: np.ndarray) ->
         times[kinds == kind] = found[kinds[followed] == kind].mean()
     times[followed] = found
     return times
+
+
+def inflations(series: np.ndarray, *, kinds: np.ndarray, chains: int) -> np.ndarray:
+    """Return the autocorrelation time of each row of `series` (rows, samples), means taken out."""
+    return inflation(series - series.mean(axis=1, keepdims=True), groups=kinds, chains=chains).factors
+
+
+def evenly(count: int, *, at_most: int) -> np.ndarray:
+    """Return at most `at_most` whole numbers spread evenly over 0 .. count - 1."""
+    if count <= at_most:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, at_most).astype(np.int64))
