@@ -16,9 +16,14 @@ from .continuous_monomials import ContinuousTerms as ContinuousTerms
 from .continuous_standard import Standardisation as Standardisation
 from .continuous_standard import standardisation as standardisation
 from .coupling_range import measure_range as measure_range
+from .fit_errors import FitErrors as FitErrors
+from .fit_errors import parameter_errors as parameter_errors
+from .fit_memory import forecast_memory as forecast_memory
+from .fitting import fit_hamiltonian as fit_hamiltonian
 from .graph_geometry import neighbour_agreement as neighbour_agreement
 from .graph_geometry import recover_geometry as recover_geometry
 from .interaction_order import find_order as find_order
+from .interaction_screening import fit_by_screening as fit_by_screening
 from .intrinsic_dimension import IntrinsicDimension as IntrinsicDimension
 from .intrinsic_dimension import dimension_estimates as dimension_estimates
 from .ladder_calibration import Calibration as Calibration
@@ -48,6 +53,10 @@ from .pseudo_likelihood import fit_terms as fit_terms
 from .pseudo_likelihood import log_pseudo_likelihood as log_pseudo_likelihood
 from .scales import Hierarchy as Hierarchy
 from .scales import scale_hierarchy as scale_hierarchy
+from .selection import Selection as Selection
+from .selection import select_support as select_support
+from .spin_fit import fit_spins as fit_spins
+from .supports import support_terms as support_terms
 from .symmetry_classes import permutation_classes as permutation_classes
 from .symmetry_testing import symmetry_tests as symmetry_tests
 from .terms import Terms as Terms

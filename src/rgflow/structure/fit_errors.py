@@ -6,7 +6,7 @@ correlated, an upper bound (standard errors larger by 0 to 3 % on weakly, 7 % on
 and 36 sites against the joint route).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,18 +15,19 @@ from torch import Tensor
 
 from rgflow.structure.pseudo_likelihood import TermsFit, design_for
 from rgflow.structure.series_errors import checked_chains, inflation
-from rgflow.structure.spin_designs import PairDesign, TableDesign, TermDesign
+from rgflow.structure.spin_designs import PairDesign, SpinDesign, TableDesign, TermDesign
 from rgflow.structure.spin_influence import InfluenceSeries, influence_series, site_influence
+from rgflow.structure.spin_layout import TermLayout
 from rgflow.structure.spin_losses import PSEUDO_LIKELIHOOD, SCREENING, SiteLoss
 from rgflow.structure.spin_samples import checked_spins
+from rgflow.structure.terms import Terms
 
-__all__ = ["FitErrors", "Route", "difference_errors", "parameter_errors"]
+__all__ = ["FitErrors", "Route", "difference_errors", "joint_fits", "parameter_errors", "undetermined"]
 
 Route = Literal["auto", "joint", "sites"]
 _JOINT_PARAMETERS = 2500  # the Hessian and its inverse are then 100 MB
 _JOINT_SERIES = 2**28  # entries of the series of influences: 1 GiB in float32
 _JOINT_WORK = 4e10  # multiplications of one Hessian: about a second
-_CHUNK = 256  # parameters whose series are put in the order of the samples at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,9 @@ class FitErrors:
     """Standard errors (parameters,), their covariance where it was computed, and what the samples' order left of them.
 
     `window` is the largest lag over which autocorrelation was summed; `settled` is False where it had not died out
-    within a quarter of a chain, so that the errors are too small. `route` is "joint" or "sites".
+    within a quarter of a chain, so that the errors are too small. `route` is "joint" or "sites". Where the samples say
+    nothing of a parameter (a constant spin, two spins always equal) its error is infinite. `shrinkage` (parameters,) is
+    how much the penalty takes off each parameter, to first order, None by the route "sites".
     """
 
     errors: Tensor
@@ -43,9 +46,12 @@ class FitErrors:
     window: int
     settled: bool
     route: str
+    shrinkage: Tensor | None = None
 
 
-def parameter_errors(samples: Any, fit: TermsFit, *, chains: int = 1, route: Route = "auto") -> FitErrors:
+def parameter_errors(
+    samples: Any, fit: TermsFit, *, chains: int = 1, route: Route = "auto", design: SpinDesign | None = None
+) -> FitErrors:
     """Return the standard errors of `fit`, which must come from these samples, in this order.
 
     Samples of `chains` Markov chains stand one chain after the other. Shuffled samples hide their correlation: leave them
@@ -55,30 +61,50 @@ def parameter_errors(samples: Any, fit: TermsFit, *, chains: int = 1, route: Rou
     """
     spins = checked_spins(samples, sites=fit.terms.sites)
     checked_chains(chains, samples=len(spins))
-    design = design_for(spins, fit.terms)
+    design = design_for(spins, fit.terms) if design is None else design
     loss = SCREENING if fit.loss == SCREENING.name else PSEUDO_LIKELIHOOD
-    if route == "joint" or (route == "auto" and _joint_fits(design)) or isinstance(design, TableDesign):
+    if route == "joint" or (route == "auto" and joint_fits(design)) or isinstance(design, TableDesign):
         series = influence_series(design, loss, fit.parameters.numpy(), regularisation=fit.regularisation)
-        return _joint_errors(series, design, chains=chains)
-    return _site_errors(design, loss, fit, chains=chains)
+        found = replace(_joint_errors(series, design, chains=chains), shrinkage=torch.from_numpy(series.shrinkage))
+    else:
+        found = _site_errors(design, loss, fit, chains=chains)
+    return _without_data(found, undetermined(spins, design, fit.terms))
 
 
-def difference_errors(samples: Any, first: TermsFit, second: TermsFit, *, chains: int = 1) -> FitErrors:
-    """Return the standard errors of first - second, two fits of the same terms to the same samples, by the joint route.
+def undetermined(spins: np.ndarray, design: SpinDesign, terms: Terms) -> np.ndarray:
+    """Return which parameters (parameters,) have only terms with a constant spin or a constant product."""
+    orders = TermLayout(terms).orders
+    shape = (1 if isinstance(design, TableDesign) else terms.sites, len(design.weights))
+    moments = design.pulled(np.broadcast_to(design.weights, shape)) / np.bincount(terms.tie, weights=orders)
+    constant = (spins == spins[:1]).all(0)
+    touched = np.concatenate([np.zeros(0, bool), *(constant[group].any(1) for group in terms.groups)])
+    free = np.bincount(terms.tie, weights=~touched, minlength=terms.parameters)
+    return (free == 0) | (np.abs(moments) > 1.0 - 0.5 / len(spins))
+
+
+def _without_data(found: FitErrors, mask: np.ndarray) -> FitErrors:
+    if not mask.any():
+        return found
+    unknown = torch.from_numpy(mask)
+    return replace(found, errors=found.errors.masked_fill(unknown, torch.inf))
+
+
+def difference_errors(design: SpinDesign, first: TermsFit, second: TermsFit, *, chains: int = 1) -> FitErrors:
+    """Return the standard errors of first - second, two fits with the same design, by the joint route.
 
     Where the terms are right both estimate the same parameters, and the difference is noise of this size.
     """
-    spins = checked_spins(samples, sites=first.terms.sites)
-    design = design_for(spins, first.terms)
     losses = {loss.name: loss for loss in (PSEUDO_LIKELIHOOD, SCREENING)}
     one, other = (
         influence_series(design, losses[fit.loss], fit.parameters.numpy(), regularisation=fit.regularisation)
         for fit in (first, second)
     )
-    return _joint_errors(InfluenceSeries(one.rows - other.rows, one.inverse), design, chains=chains)
+    rows = one.rows - other.rows
+    return _joint_errors(InfluenceSeries(rows, one.inverse, np.zeros(len(rows))), design, chains=chains)
 
 
-def _joint_fits(design: TableDesign | TermDesign | PairDesign) -> bool:
+def joint_fits(design: SpinDesign) -> bool:
+    """Whether the joint route is affordable."""
     if isinstance(design, TableDesign):
         return True
     rows = len(design.weights)
@@ -89,12 +115,12 @@ def _joint_fits(design: TableDesign | TermDesign | PairDesign) -> bool:
     )
 
 
-def _joint_errors(series: InfluenceSeries, design: TableDesign | TermDesign | PairDesign, *, chains: int) -> FitErrors:
+def _joint_errors(series: InfluenceSeries, design: SpinDesign, *, chains: int) -> FitErrors:
     rows = series.rows
     samples = rows.shape[1] if series.inverse is None else len(series.inverse)
     weights = np.full(samples, 1.0 / samples) if isinstance(design, TableDesign) else design.weights
     covariance = ((rows * weights.astype(np.float32)) @ rows.T).astype(np.float64) / (samples - 1)
-    found = inflation(series.in_order(0, len(rows)), groups=_orders(design), chains=chains)
+    found = inflation(series.in_order(), groups=_orders(design), chains=chains)
     scale = np.sqrt(found.factors)
     covariance *= scale[:, None] * scale
     return FitErrors(
@@ -107,7 +133,7 @@ def _joint_errors(series: InfluenceSeries, design: TableDesign | TermDesign | Pa
     )
 
 
-def _orders(design: TableDesign | TermDesign | PairDesign) -> np.ndarray:
+def _orders(design: SpinDesign) -> np.ndarray:
     """Return the order of (the first term of) every parameter; of a table, each parameter is a group of its own."""
     if isinstance(design, TableDesign):
         return np.arange(design.parameters)

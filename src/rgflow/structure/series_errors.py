@@ -7,7 +7,7 @@ inflation = 1 + 2 sum_l rho(l), rho(l) the autocorrelation at lag l. Chains stan
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
+from scipy.fft import next_fast_len
 
 from rgflow.errors import SettingError
 
@@ -69,13 +69,13 @@ def _autocorrelations(series: np.ndarray, *, chains: int, lags: int) -> np.ndarr
     """Return rho at the lags 0 .. lags - 1, (series, lags)."""
     rows, samples = series.shape
     length = samples // chains
-    size = next_fast_len(length + lags, real=True)
+    size = int(next_fast_len(length + lags, real=True) or 0)
     found = np.empty((rows, lags))
     step = max(1, _CHUNK // (size * chains))
     for low in range(0, rows, step):
         part = series[low : low + step].reshape(-1, chains, length).astype(np.float64)
-        spectrum = rfft(part, n=size)
-        found[low : low + step] = irfft((spectrum.real**2 + spectrum.imag**2).sum(1), n=size)[:, :lags]
+        spectrum = np.fft.rfft(part, n=size)
+        found[low : low + step] = np.fft.irfft((spectrum.real**2 + spectrum.imag**2).sum(1), n=size)[:, :lags]
     return _normalised(found)
 
 

@@ -16,7 +16,7 @@ from rgflow.structure.spin_loops import margins_of, neighbourhood_counts, pulled
 from rgflow.structure.spin_samples import SpinSample
 from rgflow.structure.terms import Terms, all_terms
 
-__all__ = ["Design", "PairDesign", "TableDesign", "TermDesign", "is_all_pairs", "table_design"]
+__all__ = ["Design", "PairDesign", "SpinDesign", "TableDesign", "TermDesign", "is_all_pairs", "table_design"]
 
 _MOST_KEYS = 4096  # distinct feature vectors of a table
 _MOST_COUNTS = 2**28  # entries of the table samples x keys: 1 GiB in int32
@@ -207,6 +207,9 @@ class PairDesign:
             here, features = self.parameters_at(site), self.features_at(site).astype(np.float64)
             total[np.ix_(here, here)] += (features * weights[site]) @ features.T
         return total
+
+
+SpinDesign = TableDesign | TermDesign | PairDesign
 
 
 def is_all_pairs(terms: Terms) -> bool:

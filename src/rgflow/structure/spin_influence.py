@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from rgflow.structure.spin_designs import PairDesign, TableDesign, TermDesign
+from rgflow.structure.spin_designs import PairDesign, SpinDesign, TableDesign, TermDesign
 from rgflow.structure.spin_loops import row_scores
 from rgflow.structure.spin_losses import SiteLoss
 from rgflow.structure.spin_samples import SpinSample
@@ -22,15 +22,18 @@ _MOST_LEVERAGE = 0.9  # a configuration that fixes its own fit has no residual t
 
 @dataclass(frozen=True, eq=False)
 class InfluenceSeries:
-    """psi (parameters, rows) in float32; row `inverse[m]` belongs to sample m (None: row m)."""
+    """psi (parameters, rows) in float32; column `inverse[m]` belongs to sample m (None: column m).
+
+    `shrinkage` (parameters,) is regularisation H^-1 theta, what the penalty takes off to first order.
+    """
 
     rows: np.ndarray
     inverse: np.ndarray | None
+    shrinkage: np.ndarray
 
-    def in_order(self, low: int, high: int) -> np.ndarray:
-        """Return the series of the parameters low .. high - 1 in the order of the samples."""
-        part = self.rows[low:high]
-        return part if self.inverse is None else part[:, self.inverse]
+    def in_order(self) -> np.ndarray:
+        """Return the series in the order of the samples, (parameters, samples)."""
+        return self.rows if self.inverse is None else self.rows[:, self.inverse]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ class SiteInfluence:
 
 
 def influence_series(
-    design: TableDesign | TermDesign | PairDesign, loss: SiteLoss, theta: np.ndarray, *, regularisation: float
+    design: SpinDesign, loss: SiteLoss, theta: np.ndarray, *, regularisation: float
 ) -> InfluenceSeries:
     """Return the influence of every sample on the joint fit; it needs the Hessian of all parameters."""
     margins = design.margins(theta)
@@ -58,7 +61,8 @@ def influence_series(
         slopes /= 1.0 - _leverages(design, curvature, whole=whole, regularisation=regularisation)
         scores, inverse = _scores(design, slopes), design.sample.inverse
         scores -= (scores @ design.weights)[:, None]
-    return InfluenceSeries(-cho_solve(factor, scores, check_finite=False).astype(np.float32), inverse)
+    rows = -cho_solve(factor, scores, overwrite_b=True, check_finite=False).astype(np.float32)
+    return InfluenceSeries(rows, inverse, regularisation * cho_solve(factor, theta, check_finite=False))
 
 
 def site_influence(
