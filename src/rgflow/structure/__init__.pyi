@@ -60,3 +60,4 @@ from .supports import support_terms as support_terms
 from .symmetry_classes import permutation_classes as permutation_classes
 from .symmetry_testing import symmetry_tests as symmetry_tests
 from .terms import Terms as Terms
+from .describing import card as card

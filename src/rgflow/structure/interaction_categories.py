@@ -39,7 +39,9 @@ def category_score(values: np.ndarray, *, edges: np.ndarray) -> Gain:
     threshold = float(norm.isf(_LEVEL / 2.0 / len(scores)))
     gain = Estimate(largest / threshold * 3.0, 1.0, "statistical")
     detectable = threshold / math.sqrt(len(values)) / 3.0
-    text = f"score test: largest |z| {largest:.1f} of {len(scores)} against {threshold:.1f}; in units of a third of that"
+    text = (
+        f"score test: largest |z| {largest:.1f} of {len(scores)} against {threshold:.1f}; in units of a third of that"
+    )
     return Gain(gain, len(sets), detectable, np.zeros((0, 3), dtype=np.int64), text)
 
 

@@ -107,7 +107,9 @@ def _real_gain(
         scores = []
         for parts, tied in ((base, False), (longer, shared)):
             terms = _joined(count, parts, tied=tied)
-            model = fit_continuous(values[used], terms=terms, regularisation=_RIDGE / len(used), standardise=False, seed=seed)
+            model = fit_continuous(
+                values[used], terms=terms, regularisation=_RIDGE / len(used), standardise=False, seed=seed
+            )
             scores.append(score_rows(model, values[held]).numpy() * count)
         rows[held] = scores[1] - scores[0]
     added = 1 if shared else len(longer[-1][0])

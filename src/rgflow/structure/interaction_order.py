@@ -33,7 +33,13 @@ _DETECTABLE = 0.2  # nats: what a "no" must have been able to see
 
 
 def find_order(
-    samples: object, *, kind: PairKind, couplings: PairCouplings | None = None, lattice: Lattice | None = None, seed: int
+    samples: object,
+    *,
+    kind: PairKind,
+    couplings: PairCouplings | None = None,
+    lattice: Lattice | None = None,
+    max_order: int = _HIGHEST,
+    seed: int,
 ) -> Index:
     """Return the order with the nulls "shuffled" (order 1) and "phase-randomised" (order 2, where a lattice is known).
 
@@ -45,7 +51,7 @@ def find_order(
     """
     values = torch.as_tensor(samples).detach().cpu().to(torch.float64).numpy()
     found = couplings if couplings is not None else fit_pair_couplings(values, kind=kind)
-    order = _order(values, kind=kind, couplings=found, seed=seed)
+    order = _order(values, kind=kind, couplings=found, seed=seed, highest=max_order)
     return Index(
         key="order",
         title="Order of the interactions",
@@ -64,7 +70,9 @@ class _Order:
     sentence: str
 
 
-def _order(values: np.ndarray, *, kind: PairKind, couplings: PairCouplings, seed: int) -> _Order:
+def _order(
+    values: np.ndarray, *, kind: PairKind, couplings: PairCouplings, seed: int, highest: int = _HIGHEST
+) -> _Order:
     if not couplings.determined:
         text = f"{couplings.samples} samples are too few to tell pairs of {couplings.variables} variables apart"
         return _Order(None, "undetermined", text)
@@ -75,7 +83,7 @@ def _order(values: np.ndarray, *, kind: PairKind, couplings: PairCouplings, seed
     if len(edges) or joint > 4.0:  # standard deviations of a sum of squares of normal scores
         value = 2
         said.append(f"{len(edges)} pairs are coupled beyond the family-wise 5 % level")
-    for order, gain in _gains(values, kind=kind, couplings=couplings, edges=edges, seed=seed):
+    for order, gain in _gains(values, kind=kind, couplings=couplings, edges=edges, seed=seed, highest=highest):
         above = gain.z > _GAIN_LEVEL
         value, complete = (order, gain.complete) if above else (value, complete)
         said.append(_said(order, gain, above=above))
@@ -105,37 +113,39 @@ def _joined(said: list[str]) -> str:
 
 
 def _gains(
-    values: np.ndarray, *, kind: PairKind, couplings: PairCouplings, edges: np.ndarray, seed: int
+    values: np.ndarray, *, kind: PairKind, couplings: PairCouplings, edges: np.ndarray, seed: int, highest: int
 ) -> list[tuple[int, Gain]]:
     active = couplings.active.numpy()
     place = np.cumsum(active) - 1
     used, linked = values[:, active], place[edges]
     if kind == "categorical":
-        return [(3, replace(category_score(used, edges=linked), complete=True))]
+        return [(3, replace(category_score(used, edges=linked), complete=True))] if highest > 2 else []
     if kind == "continuous":
         scaled = standardisation(used).apply(used, seed=seed)
-        return _real_gains(scaled, edges=linked, seed=seed)
+        return _real_gains(scaled, edges=linked, seed=seed, highest=highest)
     spins = np.where(used > used.min(0), 1.0, -1.0)
     if spins.shape[1] <= _ALL_PAIRS_UP_TO:
         linked = np.stack(np.triu_indices(spins.shape[1], 1), axis=1)
     found: list[tuple[int, Gain]] = []
     lower: tuple[np.ndarray, ...] = ()
-    for order in range(3, min(_HIGHEST, spins.shape[1]) + 1):
+    for order in range(3, min(highest, spins.shape[1]) + 1):
         gain = spin_gain(spins, order=order, edges=linked, lower=lower)
         found.append((order, replace(gain, complete=spins.shape[1] <= _ALL_PAIRS_UP_TO)))
         lower = (*lower, gain.sets) if len(gain.sets) else lower
     return found
 
 
-def _real_gains(scaled: np.ndarray, *, edges: np.ndarray, seed: int) -> list[tuple[int, Gain]]:
+def _real_gains(scaled: np.ndarray, *, edges: np.ndarray, seed: int, highest: int) -> list[tuple[int, Gain]]:
     """Return the gains of degrees 3 and 4, in the given variables or in whitened ones, whichever shows more."""
     found: list[tuple[int, Gain]] = []
     known: tuple[int, ...] = ()
     white = whitened(scaled)
-    for order in (3, _HIGHEST):
+    for order in range(3, highest + 1):
         given = real_gain(scaled, order=order, edges=edges, lower=known, seed=seed)
         free = real_gain(white, order=order, edges=edges[:0], lower=known, seed=seed)
-        better = given if given.z >= free.z else replace(free, terms=f"{free.terms} in whitened variables", complete=True)
+        better = (
+            given if given.z >= free.z else replace(free, terms=f"{free.terms} in whitened variables", complete=True)
+        )
         found.append((order, better))
         known = (*known, order) if better.z > _GAIN_LEVEL else known
     return found
@@ -159,7 +169,9 @@ def _nulls(values: np.ndarray, *, kind: PairKind, lattice: Lattice | None, seed:
     draws = [shuffled_columns(few[:, corner], seed=seed + draw).numpy() for draw in range(_NULL_DRAWS)]
     found = [null_value("shuffled", [_null_order(draw, kind=kind, seed=seed) for draw in draws])]
     if lattice is not None and lattice.sites == values.shape[1]:
-        phases = [phase_randomised(few, grid=lattice.shape, seed=seed + draw, ensemble=True) for draw in range(_NULL_DRAWS)]
+        phases = [
+            phase_randomised(few, grid=lattice.shape, seed=seed + draw, ensemble=True) for draw in range(_NULL_DRAWS)
+        ]
         orders = [_null_order(draw.numpy()[:, corner], kind="continuous", seed=seed) for draw in phases]
         found.append(null_value("phase-randomised", orders))
     return tuple(found)

@@ -34,7 +34,9 @@ def gaussian_excess(values: np.ndarray, *, seed: int) -> Estimate:
     blocks = np.array([part.mean() for part in np.array_split(rows, _BLOCKS)])
     generator = np.random.default_rng(seed)
     surrogates = [_log_cosh(whitened(generator.standard_normal(values.shape))).mean() for _ in range(_SURROGATES)]
-    error = math.hypot(blocks.std(ddof=1) / math.sqrt(_BLOCKS), np.std(surrogates, ddof=1) * math.sqrt(1 + 1 / _SURROGATES))
+    error = math.hypot(
+        blocks.std(ddof=1) / math.sqrt(_BLOCKS), np.std(surrogates, ddof=1) * math.sqrt(1 + 1 / _SURROGATES)
+    )
     return Estimate(float(rows.mean() - np.mean(surrogates)), error, "statistical")
 
 

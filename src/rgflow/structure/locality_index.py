@@ -114,7 +114,9 @@ def _sentence(couplings: PairCouplings, *, value: float, verdict: IndexVerdict, 
     if not couplings.determined:
         return f"{couplings.samples} samples are too few for couplings of {couplings.variables} variables."
     if lattice is not None:
-        what = f"{100 * value:.0f} % of the squared coupling joins a site to its nearest cells (one step along each axis)"
+        what = (
+            f"{100 * value:.0f} % of the squared coupling joins a site to its nearest cells (one step along each axis)"
+        )
     else:
         partners = (1.0 - value) * (int(couplings.active.sum()) - 1)
         what = f"a variable is coupled to {partners:.2g} others, effectively"

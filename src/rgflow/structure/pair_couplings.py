@@ -157,7 +157,6 @@ def _continuous(values: np.ndarray, *, blocks: int) -> _Found:
     )
 
 
-
 def _typical(errors: np.ndarray) -> float:
     return float(np.median(errors[np.triu_indices(len(errors), 1)]))
 
@@ -194,7 +193,9 @@ def _discrete(values: np.ndarray, *, kind: PairKind, blocks: int) -> _Found:
         matrix, errors = theta / 4.0, np.sqrt(noise / 4.0 * inflation)
         scores = np.divide(matrix, errors, out=np.zeros_like(matrix), where=errors > 0)
         replicas = matrix - _left_out(influence) / 4.0 * _stretch(influence / 4.0, variances=errors**2)
-        return _Found(matrix, errors, scores, replicas, _typical(errors), 1.0, inflation, informative, "pseudo-likelihood", notes)
+        return _Found(
+            matrix, errors, scores, replicas, _typical(errors), 1.0, inflation, informative, "pseudo-likelihood", notes
+        )
     gauge = _zero_sum(levels)
     full = np.stack([gauge @ part @ gauge.T for part in influence])
     spread = np.sqrt(_block_squares(full - full.mean(0), levels))
@@ -207,7 +208,9 @@ def _discrete(values: np.ndarray, *, kind: PairKind, blocks: int) -> _Found:
     replicas = np.sqrt(_block_squares(mean - _left_out(full) * stretch, levels))
     matrix = np.sqrt(_block_squares(mean[None], levels)[0])
     errors = np.sqrt(noise * inflation)
-    return _Found(matrix, errors, scores, replicas, _typical(errors), 1.0, inflation, informative, "pseudo-likelihood", notes)
+    return _Found(
+        matrix, errors, scores, replicas, _typical(errors), 1.0, inflation, informative, "pseudo-likelihood", notes
+    )
 
 
 def _zero_sum(levels: np.ndarray) -> np.ndarray:

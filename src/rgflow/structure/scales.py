@@ -24,7 +24,9 @@ __all__ = ["Hierarchy", "scale_hierarchy"]
 _BLOCKS = 20
 _DRAWS = 3
 _RESOLVED = 3.0  # standard errors at which the mean coupling of neighbours counts as seen
-_PERSISTS = 0.85  # between 1, a fixed point, and the 0.65 of the Ising model at T = 3; 0.95 is measured at T_c on 16 x 16
+_PERSISTS = (
+    0.85  # between 1, a fixed point, and the 0.65 of the Ising model at T = 3; 0.95 is measured at T_c on 16 x 16
+)
 _TWO_SIDED = 1.645  # standard errors: 5 % on one side
 
 
@@ -59,7 +61,9 @@ def scale_hierarchy(
     index = _persistence(strengths)
     nulls = _nulls(values, kind=kind, lattice=lattice, seed=seed) if index is not None else ()
     verdict, sentence = _judged(rows, index=index)
-    return Hierarchy(rows, Index("hierarchy", "Persistence of couplings across scales", index, nulls, verdict, sentence))
+    return Hierarchy(
+        rows, Index("hierarchy", "Persistence of couplings across scales", index, nulls, verdict, sentence)
+    )
 
 
 def _prepared(samples: object, *, kind: PairKind) -> np.ndarray:
