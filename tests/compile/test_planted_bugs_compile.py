@@ -3,20 +3,12 @@
 The mutated source is compiled in memory and imported in place of the real module; the real room is restored after.
 """
 
-import importlib.abc
-import importlib.util
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 
-import rgflow.compile
 from tests.compile.checks import CHECKS, load_room
+from tests.planting import raises, reimported
 
-FOLDER = Path(rgflow.compile.__file__).parent
-ROOM = "rgflow.compile."
+ROOM = ("compile.",)
 
 # module, the line as it is, the line with the bug
 BUGS = [
@@ -50,48 +42,7 @@ BUGS = [
 ]  # fmt: skip
 
 
-class _Mutant(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports one module of the room from changed source."""
-
-    def __init__(self, module: str, source: str) -> None:
-        self.name, self.source = ROOM + module, source
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None):
-        return importlib.util.spec_from_loader(fullname, self) if fullname == self.name else None
-
-    def exec_module(self, module) -> None:
-        exec(compile(self.source, self.name, "exec"), module.__dict__)
-
-
-@contextmanager
-def _room_with(module: str, source: str) -> Iterator[object]:
-    real = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(ROOM)}
-    attributes = dict(vars(rgflow.compile))
-    finder = _Mutant(module, source)
-    sys.meta_path.insert(0, finder)
-    try:
-        yield load_room()
-    finally:
-        sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if name.startswith(ROOM)]:
-            del sys.modules[name]
-        sys.modules.update(real)
-        vars(rgflow.compile).clear()
-        vars(rgflow.compile).update(attributes)
-
-
-def _caught(room: object) -> bool:
-    for check in CHECKS:
-        try:
-            check(room)
-        except Exception:
-            return True
-    return False
-
-
 @pytest.mark.parametrize(("module", "line", "bug"), BUGS, ids=lambda text: str(text)[:40])
 def test_a_planted_bug_is_caught(module: str, line: str, bug: str):
-    source = (FOLDER / f"{module}.py").read_text()
-    assert source.count(line) == 1, f"the planted bug no longer fits {module}.py"
-    with _room_with(module, source.replace(line, bug)) as room:
-        assert _caught(room)
+    with reimported(f"compile.{module}", line, bug, modules=ROOM):
+        assert raises(CHECKS, load_room())

@@ -1,50 +1,62 @@
-"""Polynomials in many variables as a table of exponents and coefficients, with the arithmetic that is needed.
+"""Polynomials in many variables as a sparse table of exponents and coefficients, with the arithmetic that is needed.
 
 A polynomial is sum_m coefficients[m] prod_v variables[v]^exponents[m, v], kept in one canonical form: monomials of
-equal exponents merged, zero coefficients left out, rows ordered by total degree, then lexicographically.
+equal exponents merged, zero coefficients left out, rows ordered by total degree, then lexicographically. Only the
+exponents that are not zero are stored, so that all pairs of 1,000 variables take 25 MB.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array, issparse, vstack
 from torch import Tensor
 
 from rgflow.errors import SettingError
 
-__all__ = ["MONOMIALS_AT_MOST", "Kind", "SparsePolynomial", "from_terms", "reduced"]
+__all__ = ["MONOMIALS_AT_MOST", "Kind", "SparsePolynomial", "from_members", "from_terms", "reduced"]
 
 MONOMIALS_AT_MOST = 1_000_000  # rows of 50 exponents then fill 400 MB; expansions beyond it are refused
+_VALUES_AT_ONCE = 4_000_000  # 32 MB in float64 for one product of factors
 DEGREE_AT_MOST = 10_000  # a product of more factors underflows for all but a few inputs
 Kind = Literal["real", "bit", "spin"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class SparsePolynomial:
-    """A polynomial: names (variables,), exponents (monomials, variables) int64, coefficients (monomials,) float64.
+    """A polynomial: names (variables,), powers (monomials, variables) sparse int64, coefficients (monomials,) float64.
 
-    Whatever order the rows are given in, they are stored in the canonical one; the zero polynomial has no rows.
+    Exponents may be given dense or sparse. Whatever order the rows are given in, they are stored in the canonical one;
+    the zero polynomial has no rows.
     Raises: SettingError for shapes that do not fit, exponents below 0, or coefficients that are not finite.
     """
 
     variables: tuple[str, ...]
-    exponents: np.ndarray
+    powers: csr_array
     coefficients: np.ndarray
 
-    def __post_init__(self) -> None:
-        names = tuple(self.variables)
-        factors = np.asarray(self.coefficients, dtype=np.float64).reshape(-1)
-        powers = np.asarray(self.exponents, dtype=np.int64)
+    def __init__(self, variables: Sequence[str], exponents: Any, coefficients: Any) -> None:
+        names = tuple(variables)
+        factors = np.asarray(coefficients, dtype=np.float64).reshape(-1)
+        powers = _as_rows(exponents)
         _check(names, powers, factors)
         powers, factors = _canonical(powers, factors)
-        for array in (powers, factors):
+        for array in (powers.data, powers.indices, powers.indptr, factors):
             array.flags.writeable = False
         object.__setattr__(self, "variables", names)
-        object.__setattr__(self, "exponents", powers)
+        object.__setattr__(self, "powers", powers)
         object.__setattr__(self, "coefficients", factors)
+
+    @cached_property
+    def exponents(self) -> np.ndarray:
+        """The powers as a dense table (monomials, variables), int64; 8 bytes an entry."""
+        dense = self.powers.toarray()
+        dense.flags.writeable = False
+        return dense
 
     def __len__(self) -> int:
         return len(self.coefficients)
@@ -53,20 +65,26 @@ class SparsePolynomial:
         if not isinstance(other, SparsePolynomial):
             return NotImplemented
         left, right = _common(self, other)
-        return np.array_equal(left.exponents, right.exponents) and np.array_equal(left.coefficients, right.coefficients)
+        return all(np.array_equal(a, b) for a, b in zip(left._table(), right._table(), strict=True))
 
     def __hash__(self) -> int:
-        return hash((self.variables, self.exponents.tobytes(), self.coefficients.tobytes()))
+        return hash((self.variables, *(array.tobytes() for array in self._table())))
+
+    def _table(self) -> list[np.ndarray]:
+        """Return all numbers of the canonical form."""
+        return [self.powers.indptr, self.powers.indices, self.powers.data, self.coefficients]
 
     @property
     def degree(self) -> int:
         """The largest total degree of a monomial; 0 for constants and for the zero polynomial."""
-        return int(self.exponents.sum(1).max(initial=0))
+        return int(_row_sums(self.powers).max(initial=0))
 
     @property
     def degrees(self) -> tuple[int, ...]:
         """The largest exponent of each variable."""
-        return tuple(int(power) for power in self.exponents.max(0, initial=0))
+        highest = np.zeros(len(self.variables), dtype=np.int64)
+        np.maximum.at(highest, self.powers.indices, self.powers.data)
+        return tuple(highest.tolist())
 
     def terms(self) -> Iterable[tuple[tuple[int, ...], float]]:
         """Return the pairs (exponents, coefficient), one a monomial, in canonical order."""
@@ -74,7 +92,11 @@ class SparsePolynomial:
 
     def coefficient(self, exponents: Sequence[int]) -> float:
         """Return the coefficient of one monomial, 0 if it is absent."""
-        rows = (self.exponents == np.asarray(exponents, dtype=np.int64)).all(1)
+        wanted = np.asarray(exponents, dtype=np.int64)
+        used = np.flatnonzero(wanted)
+        rows = np.diff(self.powers.indptr) == len(used)
+        if len(used):
+            rows &= (self.powers[:, used].toarray() == wanted[used]).all(1)
         return float(self.coefficients[rows].sum())
 
     def jet(self, exponents: Sequence[int]) -> float:
@@ -84,9 +106,9 @@ class SparsePolynomial:
     def partial(self, variable: str) -> "SparsePolynomial":
         """Return the derivative by one variable."""
         column = self.variables.index(variable)
-        order = self.exponents[:, column]
-        lowered = self.exponents.copy()
-        lowered[:, column] = np.maximum(order - 1, 0)
+        order = self.powers[:, [column]].toarray()[:, 0]
+        lowered = self.powers.copy()
+        lowered.data = lowered.data - (lowered.indices == column)
         return SparsePolynomial(self.variables, lowered, self.coefficients * order)
 
     def __call__(self, points: Any) -> Any:
@@ -98,19 +120,35 @@ class SparsePolynomial:
 
     def _on_tensor(self, points: Tensor) -> Tensor:
         result = points.new_zeros(points.shape[:-1])
-        columns = [_powers(points[..., v], self.degrees[v]) for v in range(len(self.variables))]
-        for row, coefficient in zip(self.exponents, self.coefficients.tolist(), strict=True):
-            product = torch.full_like(result, coefficient)
-            for variable in np.flatnonzero(row):
-                product = product * columns[variable][row[variable]]
-            result = result + product
+        columns = [_powers(points[..., v], power) for v, power in enumerate(self.degrees)]
+        starts = np.cumsum([0, *(len(column) for column in columns)])
+        factors = torch.stack([power for column in columns for power in column], dim=-1) if columns else points
+        coefficients = torch.as_tensor(self.coefficients.copy(), dtype=points.dtype, device=points.device)
+        lengths = np.diff(self.powers.indptr)
+        rows_at_once = max(1, _VALUES_AT_ONCE // max(1, result.numel()))
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            for part in np.array_split(rows, -(-len(rows) // rows_at_once)):
+                entries = self.powers.indptr[part][:, None] + np.arange(length)
+                places = torch.as_tensor(starts[self.powers.indices[entries]] + self.powers.data[entries])
+                product = coefficients[part].expand(*result.shape, len(part))
+                for place in places.to(points.device).unbind(1):
+                    product = product * factors.index_select(-1, place)
+                result = result + product.sum(-1)
         return result
 
     def size(self, bounds: Sequence[float]) -> float:
         """Return sum_m |coefficient| prod bounds^exponent, a bound of |polynomial| where |x_v| <= bounds[v]."""
+        limits = np.asarray(bounds, dtype=np.float64)
+        total = 0.0
+        lengths = np.diff(self.powers.indptr)
         with np.errstate(over="ignore"):
-            magnitudes = np.prod(np.asarray(bounds, dtype=np.float64) ** self.exponents, axis=1)
-            return float(np.abs(self.coefficients) @ magnitudes)
+            for length in np.unique(lengths):
+                rows = np.flatnonzero(lengths == length)
+                entries = self.powers.indptr[rows][:, None] + np.arange(length)
+                magnitudes = np.prod(limits[self.powers.indices[entries]] ** self.powers.data[entries], axis=1)
+                total += float(np.abs(self.coefficients[rows]) @ magnitudes)
+        return total
 
     def over(self, variables: Sequence[str]) -> "SparsePolynomial":
         """Return the same polynomial over other names, which must include all that occur in it."""
@@ -119,25 +157,25 @@ class SparsePolynomial:
         missing = [self.variables[v] for v in used if self.variables[v] not in names]
         if missing:
             raise SettingError(f"the polynomial contains {missing[0]}, which is not among {', '.join(names) or 'none'}")
-        powers = np.zeros((len(self), len(names)), dtype=np.int64)
-        for v in used:
-            powers[:, names.index(self.variables[v])] = self.exponents[:, v]
-        return SparsePolynomial(names, powers, self.coefficients)
+        place = np.zeros(len(self.variables), dtype=np.int64)
+        place[used] = [names.index(self.variables[v]) for v in used]
+        entries = (self.powers.data, place[self.powers.indices], self.powers.indptr)
+        return SparsePolynomial(names, csr_array(entries, shape=(len(self), len(names))), self.coefficients)
 
     def __add__(self, other: "SparsePolynomial | float") -> "SparsePolynomial":
         left, right = _common(self, other)
         return SparsePolynomial(
             left.variables,
-            np.concatenate([left.exponents, right.exponents]),
+            vstack([left.powers, right.powers], format="csr"),
             np.concatenate([left.coefficients, right.coefficients]),
         )
 
     def __mul__(self, other: "SparsePolynomial | float") -> "SparsePolynomial":
         left, right = _common(self, other)
         _check_size(len(left) * len(right))
-        powers = left.exponents[:, None, :] + right.exponents[None, :, :]
-        factors = left.coefficients[:, None] * right.coefficients[None, :]
-        return SparsePolynomial(left.variables, powers.reshape(-1, len(left.variables)), factors)
+        first, second = np.divmod(np.arange(len(left) * len(right)), max(1, len(right)))
+        factors = left.coefficients[first] * right.coefficients[second]
+        return SparsePolynomial(left.variables, left.powers[first] + right.powers[second], factors)
 
     def __pow__(self, exponent: int) -> "SparsePolynomial":
         if exponent < 0 or exponent != int(exponent):
@@ -180,37 +218,95 @@ def from_terms(terms: Mapping[tuple[int, ...], float], *, variables: Sequence[st
     return SparsePolynomial(tuple(variables), powers, np.array(list(terms.values()), dtype=np.float64))
 
 
+def from_members(
+    groups: Sequence[np.ndarray], coefficients: np.ndarray, *, variables: Sequence[str]
+) -> SparsePolynomial:
+    """Return sum_t coefficients[t] prod_{v in members of t} variables[v], every exponent 0 or 1.
+
+    Shapes: each of `groups` (terms, order) of distinct variable indices; `coefficients` (all terms of all groups,).
+
+    Example:
+    >>> str(from_members([np.array([[0, 1], [1, 2]])], np.array([0.5, 2.0]), variables=("a", "b", "c")))
+    '0.5*a*b + 2*b*c'
+    """
+    tables = [np.asarray(group, dtype=np.int64) for group in groups]
+    lengths = np.concatenate([np.zeros(0, dtype=np.int64), *(np.full(len(t), t.shape[1]) for t in tables)])
+    indices = np.concatenate([np.zeros(0, dtype=np.int64), *(table.ravel() for table in tables)])
+    names = tuple(variables)
+    if len(indices) and not 0 <= indices.min() <= indices.max() < len(names):
+        raise SettingError(f"a term names variable {indices.max()}; variables are 0..{len(names) - 1}")
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    powers = csr_array((np.ones_like(indices), indices, starts), shape=(len(lengths), len(names)))
+    return SparsePolynomial(names, powers, coefficients)
+
+
 def reduced(polynomial: SparsePolynomial, kind: Kind) -> SparsePolynomial:
     """Return the polynomial of lowest degree with equal values: x^2 = x for bits 0 and 1, x^2 = 1 for spins -1 and 1."""
     if kind == "real":
         return polynomial
-    powers = np.minimum(polynomial.exponents, 1) if kind == "bit" else polynomial.exponents % 2
+    powers = polynomial.powers.copy()
+    powers.data = np.minimum(powers.data, 1) if kind == "bit" else powers.data % 2
     return SparsePolynomial(polynomial.variables, powers, polynomial.coefficients)
 
 
-def _check(names: tuple[str, ...], powers: np.ndarray, factors: np.ndarray) -> None:
+def _as_rows(exponents: Any) -> csr_array:
+    """Return the exponents as sparse rows without stored zeros, columns rising."""
+    if issparse(exponents):
+        rows = csr_array(exponents, dtype=np.int64, copy=True)
+    else:
+        table = np.asarray(exponents, dtype=np.int64)
+        rows = csr_array(table if table.ndim == 2 else table.reshape(len(table), -1))
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    return rows
+
+
+def _check(names: tuple[str, ...], powers: csr_array, factors: np.ndarray) -> None:
     if len(set(names)) != len(names):
         raise SettingError(f"the variables are {', '.join(names)}; each name may occur once")
     if powers.shape != (len(factors), len(names)):
         needed = f"({len(factors)}, {len(names)}), one row a coefficient, one column a variable"
         raise SettingError(f"the exponents have shape {powers.shape}; it must be {needed}")
-    if (powers < 0).any():
-        raise SettingError(f"an exponent is {powers.min()}; a polynomial has whole exponents >= 0")
+    if powers.data.min(initial=0) < 0:
+        raise SettingError(f"an exponent is {powers.data.min()}; a polynomial has whole exponents >= 0")
     if not np.isfinite(factors).all():
         raise SettingError("a coefficient is not a finite number; give numbers below 1e308 in size")
-    if powers.sum(1).max(initial=0) > DEGREE_AT_MOST:
-        raise SettingError(f"the degree is {powers.sum(1).max()}; it must be at most {DEGREE_AT_MOST}")
+    degree = _row_sums(powers).max(initial=0)
+    if degree > DEGREE_AT_MOST:
+        raise SettingError(f"the degree is {degree}; it must be at most {DEGREE_AT_MOST}")
 
 
-def _canonical(powers: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _canonical(powers: csr_array, factors: np.ndarray) -> tuple[csr_array, np.ndarray]:
     if not len(factors):
-        return powers.copy(), factors.copy()
-    order = np.lexsort((*(-powers.T[::-1]), powers.sum(1)))
-    powers, factors = powers[order], factors[order]
-    fresh = np.concatenate([[True], (powers[1:] != powers[:-1]).any(1)])
+        return powers, factors.copy()
+    keys = _sort_keys(powers)
+    order = np.lexsort(keys.T[::-1])
+    keys, factors = keys[order], factors[order]
+    fresh = np.concatenate([[True], (keys[1:] != keys[:-1]).any(1)])
     merged = np.add.reduceat(factors, np.flatnonzero(fresh))
     kept = merged != 0.0
-    return powers[fresh][kept], merged[kept]
+    return powers[order[fresh][kept]], merged[kept]
+
+
+def _row_sums(powers: csr_array) -> np.ndarray:
+    return np.asarray(powers.sum(1)).reshape(-1)
+
+
+def _sort_keys(powers: csr_array) -> np.ndarray:
+    """Return (monomials, 1 + 2 width): the degree, then index and -power of every factor; rows sort as dense ones would.
+
+    At the first difference of two monomials of one degree the one with the smaller index, or of equal indices the one with
+    the larger power, comes first.
+    """
+    lengths = np.diff(powers.indptr)
+    width = int(lengths.max(initial=0))
+    keys = np.zeros((len(lengths), 1 + 2 * width), dtype=np.int64)
+    keys[:, 0] = _row_sums(powers)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    places = np.arange(len(rows)) - (np.cumsum(lengths) - lengths)[rows]
+    keys[rows, 1 + 2 * places] = powers.indices
+    keys[rows, 2 + 2 * places] = np.negative(powers.data)
+    return keys
 
 
 def _common(left: SparsePolynomial, right: "SparsePolynomial | float") -> tuple[SparsePolynomial, SparsePolynomial]:

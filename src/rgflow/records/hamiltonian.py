@@ -49,9 +49,9 @@ class Hamiltonian:
         object.__setattr__(self, "levels", tuple(int(count) for count in self.levels))
         if self.errors is not None:
             object.__setattr__(self, "errors", _checked_errors(self.errors, monomials=len(self.polynomial)))
-        if self.kind in ("spin", "bit", "categorical") and self.polynomial.exponents.max(initial=0) > 1:
+        if self.kind in ("spin", "bit", "categorical") and self.polynomial.powers.data.max(initial=0) > 1:
             raise SettingError(
-                f"a monomial of a {self.kind} Hamiltonian has the exponent {self.polynomial.exponents.max()}; reduce"
+                f"a monomial of a {self.kind} Hamiltonian has the exponent {self.polynomial.powers.data.max()}; reduce"
                 " powers first, every exponent must be 0 or 1"
             )
         self._check_levels()
@@ -123,8 +123,9 @@ class Hamiltonian:
                 f"levels is {self.levels}, sum {sum(self.levels)}, but the polynomial has {len(self.variables)} variables;"
                 " it needs one indicator for each level of each site"
             )
-        ends = np.cumsum(self.levels)[:-1]
-        if any(part.sum(1).max(initial=0) > 1 for part in np.split(self.polynomial.exponents, ends, axis=1)):
+        site = np.repeat(np.arange(self.sites), self.levels)[self.polynomial.powers.indices]
+        rows = np.repeat(np.arange(len(self.polynomial)), np.diff(self.polynomial.powers.indptr))
+        if len(np.unique(rows * self.sites + site)) < len(site):
             raise SettingError("a monomial holds two indicators of one site, whose product is 0; leave it out")
 
 

@@ -16,8 +16,10 @@ from rgflow.records.ladder import Ladder, Rung
 from rgflow.structure.ladder_folds import autocorrelation, dealt
 from rgflow.structure.ladder_rule import decide, paired
 from rgflow.structure.ladder_scores import affordable_folds, held_out_scores, with_limits
-from rgflow.structure.ladder_variables import LadderKind, read_variables
+from rgflow.structure.ladder_variables import LadderKind, Variables, read_variables
 from rgflow.structure.rungs import PlannedRung
+from rgflow.structure.rungs_categories import category_rungs
+from rgflow.structure.rungs_real import real_rungs
 from rgflow.structure.rungs_spin import spin_rungs
 
 __all__ = ["ladder"]
@@ -52,8 +54,8 @@ def ladder(
     """
     if max_order not in (1, 2, 3, 4):
         raise SettingError(f"max_order is {max_order}; it must be 1, 2, 3 or 4")
-    data = read_variables(samples, lattice=lattice, periodic=periodic, kind=kind, fewest=FEWEST)
-    planned = spin_rungs(data.sites, lattice=data.lattice, max_order=max_order)
+    data = read_variables(samples, lattice=lattice, periodic=periodic, kind=kind, fewest=FEWEST, seed=seed)
+    planned = _planned(data, max_order=max_order)
     reasons = with_limits(planned, samples=data.samples, sites=data.sites)
     scored = [rung for rung, reason in zip(planned, reasons, strict=True) if not reason]
     time = autocorrelation(data.values, seed=seed)
@@ -77,6 +79,14 @@ def ladder(
         needed_samples=decision.needed_samples,
         notes=(*data.notes, _folds_note(folds, time=time)),
     )
+
+
+def _planned(data: Variables, *, max_order: int) -> tuple[PlannedRung, ...]:
+    if data.kind == "spin":
+        return spin_rungs(data.sites, lattice=data.lattice, max_order=max_order)
+    if data.kind == "categorical":
+        return category_rungs(data.sites, levels=data.levels, lattice=data.lattice, max_order=max_order)
+    return real_rungs(data.sites, lattice=data.lattice, max_order=max_order)
 
 
 def _rung(planned: PlannedRung, scores: np.ndarray | None, deficit: Estimate | None, reason: str) -> Rung:

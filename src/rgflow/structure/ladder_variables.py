@@ -1,6 +1,7 @@
 """Samples as the ladder takes them: which kind of variable they are, on which lattice, as one matrix.
 
-Two-valued variables become spins -1 and 1 (the larger value is 1); categories stay whole numbers from 0.
+Two-valued variables become spins -1 and 1 (the larger value is 1); categories stay whole numbers from 0; real variables
+get mean 0 and variance 1, each by itself, or all together on a lattice, whose symmetries would not survive the former.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 
 from rgflow.errors import DataError, SettingError
 from rgflow.lattice.geometry import Lattice
+from rgflow.structure.continuous_standard import standardisation
 
 __all__ = ["LadderKind", "Variables", "read_variables"]
 
@@ -58,9 +60,9 @@ class Variables:
 
 
 def read_variables(
-    samples: Any, *, lattice: Lattice | tuple[int, ...] | None, periodic: bool, kind: LadderKind, fewest: int
+    samples: Any, *, lattice: Lattice | tuple[int, ...] | None, periodic: bool, kind: LadderKind, fewest: int, seed: int
 ) -> Variables:
-    """Return the samples with their kind and lattice.
+    """Return the samples with their kind and lattice; `seed` draws the noise that smooths clipped or counted real values.
 
     Raises: DataError for fewer than `fewest` samples, no variables, values that are not finite or do not fit the kind, or a
     number of variables that does not fill the lattice; SettingError for an unknown kind.
@@ -82,7 +84,8 @@ def read_variables(
         return Variables("spin", _spins(values, distinct), place, 2)
     if found == "categorical":
         return Variables("categorical", _categories(values, distinct), place, int(values.max()) + 1)
-    return Variables("continuous", values, place, 0)
+    scale = standardisation(values, pooled=place is not None)
+    return Variables("continuous", scale.apply(values, seed=seed), place, 0, scale.notes)
 
 
 def _matrix(samples: Any, *, fewest: int) -> np.ndarray:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from rgflow.errors import SettingError
+from rgflow.structure.planted_categories import category_laws
 from rgflow.structure.planted_problem import PlantedLaw, PlantedProblem
+from rgflow.structure.planted_reals import real_laws
 from rgflow.structure.planted_spins import spin_laws
 
 __all__ = ["planted_laws", "planted_problems"]
@@ -15,7 +17,7 @@ MULTIPLES = (1, 2, 4)  # samples in units of what the law needs
 
 def planted_laws(kinds: Sequence[str] = ("spin", "categorical", "continuous")) -> tuple[PlantedLaw, ...]:
     """Return the planted laws of these kinds of variables."""
-    return tuple(law for law in spin_laws() if law.kind in kinds)
+    return tuple(law for law in (*spin_laws(), *category_laws(), *real_laws()) if law.kind in kinds)
 
 
 def planted_problems(

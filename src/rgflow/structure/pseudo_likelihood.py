@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rgflow.errors import SettingError
-from rgflow.structure.spin_designs import Design, PairDesign, TermDesign, is_all_pairs, table_design
+from rgflow.structure.spin_designs import PairDesign, SpinDesign, TermDesign, is_all_pairs, table_design
 from rgflow.structure.spin_layout import TermLayout
 from rgflow.structure.spin_losses import PSEUDO_LIKELIHOOD, SiteLoss
 from rgflow.structure.spin_minimise import Minimum, Problem, minimised_by_lbfgs, minimised_by_newton
@@ -57,10 +57,12 @@ def fit_terms(
     regularisation: float | None = None,
     loss: SiteLoss = PSEUDO_LIKELIHOOD,
     start: Any = None,
+    design: SpinDesign | None = None,
 ) -> TermsFit:
     """Return theta that minimises mean_m sum_i loss(s_i h_i) + regularisation / 2 |theta|^2.
 
-    Shapes: samples (samples, sites) of -1 and 1, in any container; `start` (parameters,) where the search begins.
+    Shapes: samples (samples, sites) of -1 and 1, in any container; `start` (parameters,) where the search begins;
+    `design` is that of `design_for` for these samples and terms, where it was made before.
     Errors: Newton to 1e-14 nats a sample, L-BFGS to a slope of 1e-6; the penalty (None: 10 / samples) shrinks theta.
     Raises: DataError for samples that are no spins, SettingError for a negative regularisation or no terms.
 
@@ -74,7 +76,7 @@ def fit_terms(
     strength = default_regularisation(len(spins)) if regularisation is None else float(regularisation)
     if not (np.isfinite(strength) and strength >= 0.0):
         raise SettingError(f"regularisation is {strength}; it must be >= 0 (None takes 10 / samples)")
-    design = design_for(spins, terms)
+    design = design_for(spins, terms) if design is None else design
     problem = Problem(design, loss, strength)
     found, method = _minimised(problem, _start(start, parameters=terms.parameters))
     value = problem.value(found.theta) - 0.5 * strength * float(found.theta @ found.theta)
@@ -104,7 +106,7 @@ def log_pseudo_likelihood(samples: Any, terms: Terms, parameters: Any) -> Tensor
     return torch.from_numpy(np.ascontiguousarray(scores if sample.inverse is None else scores[sample.inverse]))
 
 
-def design_for(spins: np.ndarray, terms: Terms) -> Design:
+def design_for(spins: np.ndarray, terms: Terms) -> SpinDesign:
     """Return the form of the design that is fastest for these terms: table, dense pairs or compiled loops."""
     if not len(terms):
         raise SettingError("there are no terms to fit; give at least one")

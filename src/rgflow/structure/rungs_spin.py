@@ -18,6 +18,7 @@ from rgflow.structure.terms import Terms, all_terms, untied
 __all__ = ["spin_rungs"]
 
 TABLE_SITES = 16  # 65,536 states: more than samples fill
+LARGE = 128  # spins from which rungs without ties and without fields are left out to save time
 MOST_TERMS = 60_000  # terms of one fit: all pairs of 256 spins are 32,896; far beyond it a fit takes minutes
 LOOP_SECONDS, DENSE_SECONDS, NEWTON_SECONDS = 5e-8, 1e-8, 1e-9  # each incidence and sample, measured
 DENSE, NEWTON = (
@@ -83,7 +84,7 @@ def _all_sets(sites: int, max_order: int) -> list[PlannedRung]:
                     symmetries=frozenset({FLIP} if suffix else ()),
                     build=partial(_untied_model, sites, orders),
                     seconds=partial(_fit_seconds, sites, terms, _incidences(sites, orders)),
-                    reason="" if terms <= MOST_TERMS else f"{terms:,} couplings, more than {MOST_TERMS:,}",
+                    reason=_too_many(terms) or (_twin(f"{order}-local", sites) if suffix else ""),
                 )
             )
     return found
@@ -102,6 +103,8 @@ def _on_lattice(lattice: Lattice, max_order: int) -> list[PlannedRung]:
 
 def _lattice_rung(family: LatticeFamily, terms: Terms, *, lattice: Lattice) -> PlannedRung:
     incidences = sum(group.size for group in terms.groups)
+    costly = family.sharing == "none" and family.even and family.reach > 1.0
+    twin = _twin(family.name.removesuffix("+flip"), lattice.sites) if costly else ""
     return _rung(
         family.name,
         family.meaning,
@@ -110,8 +113,17 @@ def _lattice_rung(family: LatticeFamily, terms: Terms, *, lattice: Lattice) -> P
         build=partial(SpinTerms, terms),
         reach=family.reach,
         seconds=partial(_fit_seconds, lattice.sites, terms.parameters, incidences),
-        reason="" if len(terms) <= MOST_TERMS else f"{len(terms):,} couplings, more than {MOST_TERMS:,}",
+        reason=_too_many(len(terms)) or twin,
     )
+
+
+def _too_many(terms: int) -> str:
+    return "" if terms <= MOST_TERMS else f"{terms:,} couplings, more than {MOST_TERMS:,}"
+
+
+def _twin(name: str, sites: int) -> str:
+    """Return why a rung that only lacks the fields of another is left out where fits are long."""
+    return "" if sites < LARGE else f'{sites} variables: left to "{name}", which adds but fields and odd terms'
 
 
 def _table(sites: int) -> PlannedRung:

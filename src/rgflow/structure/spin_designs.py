@@ -14,9 +14,9 @@ import numpy as np
 from rgflow.structure.spin_layout import TermLayout
 from rgflow.structure.spin_loops import margins_of, neighbourhood_counts, pulled_back, site_features
 from rgflow.structure.spin_samples import SpinSample
-from rgflow.structure.terms import Terms
+from rgflow.structure.terms import Terms, all_terms
 
-__all__ = ["Design", "PairDesign", "TableDesign", "TermDesign", "is_all_pairs", "table_design"]
+__all__ = ["Design", "PairDesign", "SpinDesign", "TableDesign", "TermDesign", "is_all_pairs", "table_design"]
 
 _MOST_KEYS = 4096  # distinct feature vectors of a table
 _MOST_COUNTS = 2**28  # entries of the table samples x keys: 1 GiB in int32
@@ -112,6 +112,10 @@ class TermDesign:
         found = pulled_back(self.sample.spins, layout.starts, layout.members, np.ascontiguousarray(slopes))
         return np.bincount(layout.terms.tie, weights=found, minlength=self.parameters)
 
+    def parameters_at(self, site: int) -> np.ndarray:
+        """Return the parameters that act on one site, rising."""
+        return self.layout.site_parameters[site]
+
     def features_at(self, site: int) -> np.ndarray:
         """Return the features of the margin of one site, (parameters that act there, rows)."""
         layout = self.layout
@@ -150,6 +154,11 @@ class PairDesign:
         return self.sample.weights
 
     @cached_property
+    def layout(self) -> TermLayout:
+        """The terms, for what matrix products cannot do."""
+        return TermLayout(all_terms(self.sample.sites, 2))
+
+    @cached_property
     def _spins(self) -> np.ndarray:
         return self.sample.spins.astype(np.float32)
 
@@ -178,11 +187,29 @@ class PairDesign:
         fields = signed.sum(1, dtype=np.float64)
         return np.concatenate([fields, (products + products.T)[self._upper].astype(np.float64)])
 
-    def curvature(self, weights: np.ndarray) -> np.ndarray:
-        """Return the curvature by way of the terms; for few sites."""
-        from rgflow.structure.terms import all_terms
+    def parameters_at(self, site: int) -> np.ndarray:
+        """Return the parameters that act on one site: pair by pair, its field in its own place."""
+        sites, other = self.sample.sites, np.arange(self.sample.sites)
+        low, high = np.minimum(site, other), np.maximum(site, other)
+        pairs = sites + low * (2 * sites - low - 1) // 2 + high - low - 1
+        return np.where(other == site, site, pairs)
 
-        return TermDesign(self.sample, TermLayout(all_terms(self.sample.sites, 2))).curvature(weights)
+    def features_at(self, site: int) -> np.ndarray:
+        """Return the features of the margin of one site, (sites, rows) float32, in the order of `parameters_at`."""
+        features = self._spins * self._spins[site]
+        features[site] = self._spins[site]
+        return features
+
+    def curvature(self, weights: np.ndarray) -> np.ndarray:
+        """Return the curvature (parameters, parameters), site by site; for few sites."""
+        total = np.zeros((self.parameters, self.parameters))
+        for site in range(self.sample.sites):
+            here, features = self.parameters_at(site), self.features_at(site).astype(np.float64)
+            total[np.ix_(here, here)] += (features * weights[site]) @ features.T
+        return total
+
+
+SpinDesign = TableDesign | TermDesign | PairDesign
 
 
 def is_all_pairs(terms: Terms) -> bool:

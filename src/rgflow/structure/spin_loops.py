@@ -77,6 +77,29 @@ def pulled_back(spins, starts, members, slopes):
     return partial.sum(0)
 
 
+@njit(parallel=True, **_OPTIONS)
+def row_scores(spins, starts, members, tie, slopes, scores):
+    """Add to `scores` (parameters, rows) the summands of the adjoint row by row, terms of one tie together."""
+    rows = spins.shape[1]
+    for block in prange((rows + _BLOCK - 1) // _BLOCK):
+        low = block * _BLOCK
+        high = min(rows, low + _BLOCK)
+        width = high - low
+        local = spins[:, low:high].astype(np.float64)
+        slope = slopes[:, low:high].copy()
+        product = np.empty(width)
+        total = np.empty(width)
+        for t in range(starts.shape[0] - 1):
+            _multiply(product, local, starts[t], starts[t + 1], members)
+            total[:] = 0.0
+            for a in range(starts[t], starts[t + 1]):
+                row = slope[members[a]]
+                for b in range(width):
+                    total[b] += row[b]
+            for b in range(width):
+                scores[tie[t], low + b] += product[b] * total[b]
+
+
 @njit(**_OPTIONS)
 def site_features(spins, starts, members, terms, places, features):
     """Add to `features` (parameters here, rows): row places[e] gains prod s of term terms[e], for the terms of one site."""

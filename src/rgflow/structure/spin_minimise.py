@@ -21,7 +21,8 @@ _HALVINGS = 30
 _LBFGS_STEPS = 1000
 _MEMORY = 15  # pairs of steps that L-BFGS keeps
 _DECREMENT = 1e-14  # expected gain below which Newton stops, nats a sample: far below 1/M for any M that fits
-_GRADIENT = 1e-6  # largest slope at which L-BFGS stops, nats a sample; float32 products resolve no less
+_GRADIENT = 5e-6  # largest slope at which L-BFGS stops, nats a sample: the slopes' own noise is some 1 / sqrt(samples)
+_FLAT = 1e-10  # relative fall of the objective in one step at which it stops: rounding of float32 products hides less
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def minimised_by_newton(problem: Problem, start: np.ndarray) -> Minimum:
         direction = _newton_direction(problem.hessian(theta), gradient)
         gain = -float(gradient @ direction)
         if gain <= _DECREMENT:
-            return Minimum(theta, step, True)
+            return Minimum(theta + direction, step, True)  # the last step costs nothing: errors are squared by it
         length = 1.0
         for _ in range(_HALVINGS):
             trial = problem.value(theta + length * direction)
@@ -97,7 +98,7 @@ def minimised_by_lbfgs(problem: Problem, start: np.ndarray) -> Minimum:
         "maxfun": 2 * _LBFGS_STEPS,
         "maxcor": _MEMORY,
         "gtol": _GRADIENT,
-        "ftol": 1e-12,
+        "ftol": _FLAT,
     }
     found = minimize(problem.both, start, jac=True, method="L-BFGS-B", options=settings)
     return Minimum(np.asarray(found.x), int(found.nit), bool(found.success))
