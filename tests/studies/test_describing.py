@@ -58,6 +58,16 @@ def test_rows_are_taken_in_their_order_by_the_seed_and_the_card_says_so(handed):
     assert again.card.preparation == first.card.preparation != other.card.preparation
 
 
+def test_shuffled_rows_are_the_same_rows_in_another_order_and_the_card_says_so(handed):
+    report = rgflow.describe(TABLE, shuffle=True, seed=3)
+    rgflow.describe(TABLE, shuffle=True, samples=25, seed=3)
+    places = [int((row == TABLE).all(1).nonzero()) for row in handed[0].inputs]
+    assert sorted(places) == list(range(40))
+    assert places != sorted(places)
+    assert torch.equal(handed[1].inputs, handed[0].inputs[:25])
+    assert report.card.preparation[-1].treatment == "all taken (seed 3), in random order"
+
+
 def test_as_many_rows_as_there_are_leave_the_data_as_they_are(handed):
     report = rgflow.describe(TABLE, samples=40)
     assert torch.equal(handed[0].inputs, TABLE)

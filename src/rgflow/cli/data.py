@@ -36,6 +36,7 @@ class _Request:
     text: str
     max_order: int
     samples: int | None
+    shuffle: bool
     seed: int
     html: str | None
     json: str | None
@@ -67,6 +68,9 @@ def data(
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="Rows taken, drawn by the seed; all if not given.")
     ] = None,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="Rows in random order, where theirs means nothing.")
+    ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of every draw.")] = 0,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.")] = None,
     json: Annotated[
@@ -77,7 +81,7 @@ def data(
 ) -> int:
     """Show how simple a dataset is: order, locality, geometry, symmetries, scales, each beside its nulls."""
     request = _Request(
-        data, grid, periodic, target, missing, duplicates, text, max_order, samples, seed, html, json, quiet
+        data, grid, periodic, target, missing, duplicates, text, max_order, samples, shuffle, seed, html, json, quiet
     )
     return ended(lambda: _run(request), debug=debug)
 
@@ -132,6 +136,7 @@ def _report(request: _Request, plan: _Plan) -> "DataReport":
             text=request.text,
             max_order=request.max_order,
             samples=request.samples,
+            shuffle=request.shuffle,
             seed=request.seed,
             progress=progress,
         )

@@ -16,7 +16,8 @@ from rgflow.report.digits import error_of, probability, seconds, short, with_err
 __all__ = ["data_text", "held_out_in_words", "in_words"]
 
 _LEAST_WIDTH = 60
-_INDENT = "  "
+_INDENT, _DEEP = "  ", "    "
+_ROOMY, _LONGEST_TITLE = 100, 40  # columns from which titles of so many characters leave room for verdict and value
 _LABEL = 10  # columns of the words in front of the head's lines
 _LEGEND = "± one standard error; [95 of 100 draws of a null]; p of the strongest null"
 
@@ -83,25 +84,25 @@ def _legend(width: int) -> str:
 
 
 def _indices(card: StructureCard, *, width: int) -> Iterator[str]:
-    titles = max(len(_plain(index.title)) for index in card.indices)
-    titles = min(titles, 28)  # longer titles are cut so that two numbers still fit beside them
+    title = max(len(_plain(index.title)) for index in card.indices)
+    title = min(title, _LONGEST_TITLE) if width >= _ROOMY else 0
     for index in card.indices:
-        yield from _index(index, title=titles, width=width)
+        yield from _index(index, title=title, width=width)
 
 
 def _index(index: Index, *, title: int, width: int) -> Iterator[str]:
+    """Yield title, verdict, value, nulls and sentence; the first three in columns where `title` gives their width."""
     value = "" if index.estimate is None else with_error(index.estimate.value, index.estimate.error)
     value = f"{value} {index.unit}".strip() if value else ""
-    line = f"{_plain(index.title)[:title]:<{title}}  {index.verdict:<14}  {value}"
     p = "" if index.p_value is None else f"p {probability(index.p_value)}"
     nulls = "   ".join([*map(_null, index.nulls), *([p] if p else [])])
-    indent = " " * (title + 2)
+    name = _plain(index.title)
+    line = f"{name[:title]:<{title}}  {index.verdict:<14}  {value}" if title else f"{name}: {index.verdict}   {value}"
     if nulls and len(line) + 3 + len(nulls) <= width:
-        yield f"{line}   {nulls}"
-    else:
-        yield from textwrap.wrap(line, width, subsequent_indent=indent)
-        yield from textwrap.wrap(nulls, width, initial_indent=indent, subsequent_indent=indent)
-    yield from textwrap.wrap(_plain(index.sentence), width, initial_indent=indent, subsequent_indent=indent)
+        line, nulls = f"{line}   {nulls}", ""
+    yield from textwrap.wrap(line, width, subsequent_indent=_DEEP)
+    for text in (nulls, _plain(index.sentence)):
+        yield from textwrap.wrap(text, width, initial_indent=_DEEP, subsequent_indent=_DEEP, break_on_hyphens=False)
 
 
 def _null(null: NullValue) -> str:
@@ -143,7 +144,7 @@ def _rest(card: StructureCard, *, width: int) -> list[str]:
     lines = [""]
     if card.intrinsic_dimension:
         found = [f"{e.estimator} {with_error(e.value.value, e.value.error)}" for e in card.intrinsic_dimension]
-        lines += _filled(f"intrinsic dimension: {', '.join(found)}. {card.dimension_sentence}", width=width)
+        lines += _filled(f"intrinsic dimension: {card.dimension_sentence or ', '.join(found)}", width=width)
     if card.parameter_counts:
         counts = "; ".join(f"{name}: {number}" for name, number in thinned_counts(card))
         lines += _filled(f"parameters  {counts}", width=width)

@@ -36,6 +36,7 @@ def describe(
     text: str = "drop",
     max_order: int = 4,
     samples: int | None = None,
+    shuffle: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> DataReport:
@@ -46,6 +47,7 @@ def describe(
     `periodic` says whether it closes. `target` is left out of the features. `missing` ("drop", "mean", "refuse"),
     `duplicates` ("keep", "drop") and `text` ("drop", "encode", "refuse") say what becomes of such values, columns and
     rows; whatever is done is listed on the card. `samples` rows are drawn by `seed`; all are taken if None.
+    `shuffle` puts rows in random order: for tables whose rows come sorted, and would look like a slow Markov chain.
     Shapes: (samples, *features), at least 2 samples.
     Raises: DataError where the data cannot be read or a "refuse" applies; SettingError for settings out of range.
 
@@ -59,7 +61,7 @@ def describe(
     said("reading", 0.0)
     cleaned = _cleaned(data, target=target, missing=missing, duplicates=duplicates, text=text)
     dataset = _placed(cleaned.dataset, grid=grid, periodic=periodic)
-    dataset, steps = _taken(dataset, samples=samples, seed=seed)
+    dataset, steps = _taken(dataset, samples=samples, shuffle=shuffle, seed=seed)
     card = structure.card(dataset, seed=seed, max_order=max_order, progress=said)
     said("done", 1.0)
     return DataReport(__version__, replace(card, preparation=(*cleaned.preparation, *steps, *card.preparation)))
@@ -89,12 +91,17 @@ def _placed(data: Dataset, *, grid: Sequence[int] | None, periodic: bool | None)
     return replace(data, grid=sides, periodic=closed)
 
 
-def _taken(data: Dataset, *, samples: int | None, seed: int) -> tuple[Dataset, tuple[Preparation, ...]]:
-    """Return the rows that were asked for, in the order of the data, and what was done in words."""
+def _taken(data: Dataset, *, samples: int | None, shuffle: bool, seed: int) -> tuple[Dataset, tuple[Preparation, ...]]:
+    """Return the rows that were asked for, in the order of the data or at random, and what was done in words."""
     count = len(data.inputs)
-    if samples is None or samples >= count:
+    taken = count if samples is None else min(samples, count)
+    if taken == count and not shuffle:
         return data, ()
-    rows = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:samples].sort().values
+    rows = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:taken]
+    if not shuffle:
+        rows = rows.sort().values
+    number = f"{taken:,} of them taken at random" if taken < count else "all taken"
+    order = "in random order" if shuffle else "in their order"
     targets = None if data.targets is None else data.targets[rows]
-    step = Preparation(f"{count:,} samples", f"{samples:,} of them taken at random (seed {seed}), in their order")
+    step = Preparation(f"{count:,} samples", f"{number} (seed {seed}), {order}")
     return replace(data, inputs=data.inputs[rows], targets=targets), (step,)
