@@ -194,6 +194,18 @@ def test_the_range_plot_ends_its_bars_at_the_foot_of_the_axis():
     assert all(y - low >= foot * 0.999 for y, low in zip(dots.y, dots.error_y["arrayminus"], strict=True))
 
 
+def test_shells_without_a_coupling_stand_hollow_at_the_foot_with_the_upper_half_of_their_bar():
+    found = ising_report().card.coupling_range
+    strengths = (found.strengths[0], Estimate(0.0, 0.002, "statistical"), *found.strengths[2:])
+    plot = range_plot(replace(found, strengths=strengths))
+    _, dots, hollow = plot.figure.data
+    foot = 10 ** plot.figure.layout.yaxis.range[0]
+    assert len(dots.x) == len(found.distances) - 1
+    assert hollow.y[0] == pytest.approx(foot, rel=ROUNDING)
+    assert hollow.y[0] + hollow.error_y["array"][0] == pytest.approx(0.004, rel=ROUNDING)
+    assert range_plot(replace(found, strengths=(Estimate(0.0, 0.1, "statistical"),) * len(found.distances))) is None
+
+
 def test_a_coarse_matrix_keeps_the_largest_coupling_of_every_block_with_its_sign():
     card = EXAMPLES["large"].card
     card.coupling_matrix[3, 900] = -0.75

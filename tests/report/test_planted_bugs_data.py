@@ -40,7 +40,7 @@ BUGS = [
      report.test_a_negative_coupling_is_dotted),
     ("report.data_figures", "squeezed(d.value + 2 * d.error) -", "squeezed(d.value + d.error) -",
      report.test_the_ladder_plot_places_every_fitted_rung_at_its_deficit_and_the_chosen_one_larger),
-    ("report.data_figures", "below = [min(length, value - axis.low)", "below = [max(length, value - axis.low)",
+    ("report.data_figures", "below = [min(2.0 * found", "below = [max(2.0 * found",
      report.test_the_range_plot_ends_its_bars_at_the_foot_of_the_axis),
 ]  # fmt: skip
 

@@ -15,9 +15,10 @@ from rgflow.records.estimate import Estimate
 from rgflow.records.ladder import Ladder, Rung
 from rgflow.records.structure_card import CouplingRange, StructureCard
 from rgflow.report.data_matrix import graph_plot, matrix_plot
+from rgflow.report.data_report import sentence
 from rgflow.report.data_strips import index_strips
 from rgflow.report.digits import count, short, with_error
-from rgflow.report.log_axis import log_axis
+from rgflow.report.log_axis import LogAxis, log_axis
 from rgflow.report.marks import ACCENT, BAND, INK
 from rgflow.report.plot_frame import Key, Plot, framed, logarithmic
 
@@ -152,43 +153,55 @@ def _tick(value: float) -> str:
 
 
 def range_plot(found: CouplingRange) -> Plot | None:
-    """Return the size of couplings against distance on a logarithmic axis, above the band of noise."""
-    shown = [k for k, e in enumerate(found.strengths) if math.isfinite(e.value) and e.value > 0]
-    if not shown:
+    """Return the size of couplings against distance on a logarithmic axis, above the band of noise.
+
+    A shell whose estimate is zero or less stands at the foot as a hollow triangle, with the upper half of its bar.
+    """
+    shells = [k for k, e in enumerate(found.strengths) if math.isfinite(e.value) and math.isfinite(e.error)]
+    above = [k for k in shells if found.strengths[k].value > 0]
+    if not above:
         return None
-    values = [found.strengths[k].value for k in shown]
-    axis = log_axis([*values, *(noise for noise in found.noise if noise > 0)])
+    axis = log_axis([*(found.strengths[k].value for k in above), *(noise for noise in found.noise if noise > 0)])
     distances = list(found.distances)
-    roof = [max(noise, axis.low) for noise in found.noise]
     band = go.Scatter(
         x=[*distances, *reversed(distances)],
-        y=[*roof, *[axis.low] * len(distances)],
+        y=[*(max(noise, axis.low) for noise in found.noise), *[axis.low] * len(distances)],
         fill="toself",
         fillcolor=BAND,
         mode="lines",
         line={"width": 0.5, "color": ACCENT},
         hoverinfo="skip",
     )
-    lengths = [2.0 * found.strengths[k].error for k in shown]
-    below = [min(length, value - axis.low) for length, value in zip(lengths, values, strict=True)]
-    bars = {"type": "data", "symmetric": False, "array": lengths, "arrayminus": below, "color": INK, "thickness": 1.2}
-    dots = go.Scatter(
-        x=[found.distances[k] for k in shown],
-        y=values,
-        mode="markers",
-        marker={"symbol": "circle", "size": 7, "color": INK},
-        error_y=bars,
-        hovertext=[_shell_hover(found, k) for k in shown],
-        hoverinfo="text",
-    )
-    figure = framed([band, dots], across="distance, lattice spacings", up="root mean square coupling")
+    zero = [k for k in shells if k not in above]
+    traces = [band, _shells(found, above, axis=axis, symbol="circle")]
+    traces += [_shells(found, zero, axis=axis, symbol="triangle-down-open")] if zero else []
+    figure = framed(traces, across="distance, lattice spacings", up="root mean square coupling")
     figure.update_xaxes(range=[0.0, max(distances) + 0.5], nticks=10)
     figure.update_yaxes(logarithmic(axis))
     legend = (
         Key("dot", "couplings, ± 2 standard errors"),
+        *((Key("hollow", "estimate zero or less"),) if zero else ()),
         Key("band", "noise: 95 of 100 draws without coupling lie below"),
     )
-    return Plot("range", "Couplings against distance", found.sentence, legend, figure)
+    return Plot("range", "Couplings against distance", sentence(found.sentence), legend, figure)
+
+
+def _shells(found: CouplingRange, shells: Sequence[int], *, axis: LogAxis, symbol: str) -> go.Scatter:
+    values = [max(found.strengths[k].value, axis.low) for k in shells]
+    upper = [max(found.strengths[k].value, 0.0) + 2.0 * found.strengths[k].error for k in shells]
+    above = [max(end - value, 0.0) for end, value in zip(upper, values, strict=True)]
+    below = [min(2.0 * found.strengths[k].error, value - axis.low) for k, value in zip(shells, values, strict=True)]
+    bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": INK, "thickness": 1.2}
+    return go.Scatter(
+        x=[found.distances[k] for k in shells],
+        y=values,
+        mode="markers",
+        marker={"symbol": symbol, "size": 7, "color": INK, "line": {"color": INK, "width": 1.2}},
+        error_y=bars,
+        cliponaxis=False,
+        hovertext=[_shell_hover(found, k) for k in shells],
+        hoverinfo="text",
+    )
 
 
 def _shell_hover(found: CouplingRange, k: int) -> str:

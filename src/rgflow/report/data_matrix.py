@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rgflow.records.structure_card import StructureCard
+from rgflow.report.data_report import sentence
 from rgflow.report.digits import short
 from rgflow.report.marks import ACCENT, INK, PAPER, SOFT
 from rgflow.report.plot_frame import Key, Plot, framed
@@ -110,7 +111,7 @@ def graph_plot(card: StructureCard) -> Plot | None:
         figure.update_xaxes(visible=False, range=[-1.9, 1.9])
         figure.update_yaxes(visible=False, range=[-1.35, 1.35])
     where = "Drawn on the known lattice" if flat else "The variables are drawn on a circle"
-    caption = f"{card.geometry.sentence} {where}."
+    caption = f"{sentence(card.geometry.sentence)} {where}."
     legend = (
         Key("line", "positive coupling that stands out"),
         *((Key("contrast", "negative"),) if bool((card.geometry.strengths < 0).any()) else ()),

@@ -8,7 +8,7 @@ import os
 from markupsafe import Markup, escape
 
 from rgflow.report.data_figures import data_plots
-from rgflow.report.data_report import DataReport
+from rgflow.report.data_report import DataReport, sentence
 from rgflow.report.data_tables import reach_word, thinned_counts
 from rgflow.report.data_text import held_out_in_words, in_words
 from rgflow.report.digits import count, probability, with_error
@@ -30,7 +30,9 @@ def write_data_page(report: DataReport, path: str | os.PathLike[str]) -> None:
 def data_html(report: DataReport) -> str:
     """Return `report` as the text of one HTML page."""
     environment = page_environment()
-    environment.filters.update(probability=probability, count=count, reach=reach_word, rung=_breakable)
+    environment.filters.update(
+        probability=probability, count=count, reach=reach_word, rung=_breakable, sentence=sentence
+    )
     environment.filters["both"] = lambda estimate: (
         "–" if estimate is None else with_error(estimate.value, estimate.error)
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rgflow.records.structure_card import StructureCard
 from rgflow.report.digits import count
 
-__all__ = ["DataReport"]
+__all__ = ["DataReport", "sentence"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,20 @@ class DataReport:
         """What the ladder says, in one sentence: the simplest model that nothing beats, or that it is undetermined."""
         ladder = self.card.ladder
         if ladder.chosen is None:
-            needed = "" if ladder.needed_samples is None else f" About {ladder.needed_samples:,} samples would decide."
-            return f"Undetermined: {_sentence(ladder.reason)}{needed}"
+            return f"Undetermined: {ladder.reason.rstrip('. ')}.{self._needed}"
         parameters = ladder.rung(ladder.chosen).parameters
         words = "1 parameter" if parameters == 1 else f"{count(parameters)} parameters"
         return f"{ladder.chosen}: {words}; a look-up table of all states has {ladder.generic_parameters}."
+
+    @property
+    def reason(self) -> str:
+        """Why the ladder ended where it did, in one or two sentences."""
+        return sentence(self.card.ladder.reason) + self._needed
+
+    @property
+    def _needed(self) -> str:
+        needed = self.card.ladder.needed_samples
+        return "" if needed is None else f" About {needed:,} samples would decide."
 
     def table(self, width: int = 120) -> str:
         """Return the card as text of at most `width` columns (never below 60)."""
@@ -59,6 +68,6 @@ class DataReport:
         write_data_page(self, path)
 
 
-def _sentence(text: str) -> str:
-    """Return `text` with one full stop at its end."""
-    return text.rstrip(". ") + "."
+def sentence(text: str) -> str:
+    """Return `text` with a capital letter and one full stop, or nothing for nothing."""
+    return text[:1].upper() + text[1:].rstrip(". ") + "." if text else ""

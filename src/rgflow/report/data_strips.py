@@ -38,8 +38,8 @@ def _strip(index: Index) -> Plot:
     )
     low, high = _ends(index)
     figure.update_xaxes(range=[low, high], nticks=6)
-    p = "" if index.p_value is None else f" p = {probability(index.p_value)} for the strongest null."
-    caption = f"{index.sentence}{p}"
+    p = probability(index.p_value)
+    caption = "" if index.p_value is None else f"p {p if p.startswith('<') else '= ' + p} for the strongest null"
     return Plot(f"index-{index.key}", f"{index.title}: {index.verdict}", caption, (), figure, height=84 + 30 * rows)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from rgflow.records.ladder import Ladder
 from rgflow.records.structure_card import Index, NullValue, StructureCard, SymmetryTest
-from rgflow.report.data_report import DataReport
+from rgflow.report.data_report import DataReport, sentence
 from rgflow.report.data_tables import ladder_table, range_table, scale_table, symmetry_table, thinned_counts
 from rgflow.report.digits import error_of, probability, seconds, short, with_error
 
@@ -42,10 +42,9 @@ def _parts(report: DataReport, *, width: int) -> Iterator[list[str]]:
     if card.symmetries:
         yield _headed("symmetries", *symmetry_table(card, width=width), *_symmetry_words(card.symmetries, width=width))
     if card.coupling_range is not None:
-        sentence = _filled(card.coupling_range.sentence, width=width)
-        yield _headed(
-            "couplings against distance, * above the noise", *range_table(card.coupling_range, width=width), *sentence
-        )
+        words = _filled(sentence(card.coupling_range.sentence), width=width)
+        table = range_table(card.coupling_range, width=width)
+        yield _headed("couplings against distance, * above the noise", *table, *words)
     yield _headed("geometry", *_filled(_geometry(card), width=width))
     if card.hierarchy:
         yield _headed("scale by scale", *scale_table(card, width=width))
@@ -121,11 +120,13 @@ def _ladder(report: DataReport, *, width: int) -> list[str]:
     return ["", *textwrap.wrap(title, width), *ladder_table(ladder, width=width), *words, *notes]
 
 
-def _symmetry_words(tests: Sequence[SymmetryTest], *, width: int) -> Iterator[str]:
-    """Yield the sentences of those tests that leave the question open: the table says the rest."""
-    for test in tests:
-        if test.verdict == "undetermined":
-            yield from _filled(test.sentence, width=width)
+def _symmetry_words(tests: Sequence[SymmetryTest], *, width: int) -> list[str]:
+    """Return the sentence of the first test that leaves the question open: those of the others are much alike."""
+    still_open = [test for test in tests if test.verdict == "undetermined"]
+    if not still_open:
+        return []
+    more = f" ({len(still_open) - 1} more likewise)" if len(still_open) > 1 else ""
+    return _filled(f"{still_open[0].name}: {still_open[0].sentence}{more}", width=width)
 
 
 def _geometry(card: StructureCard) -> str:
@@ -137,7 +138,7 @@ def _geometry(card: StructureCard) -> str:
         parts.append(
             f"neighbours of the lattice told from other pairs with area {short(found.agreement)} (0.5 is chance)"
         )
-    return f"{found.verdict}: {'; '.join(parts)}. {found.sentence}"
+    return f"{found.verdict}: {'; '.join(parts)}. {sentence(found.sentence)}"
 
 
 def _rest(card: StructureCard, *, width: int) -> list[str]:
