@@ -88,6 +88,20 @@ def test_names_of_columns_are_kept():
     assert as_dataset(pd.DataFrame({"height": [1.0, 2.0], "mass": [3.0, 5.0]})).feature_names == ("height", "mass")
 
 
+def test_a_unit_in_brackets_at_the_end_of_a_column_is_read():
+    frame = pd.DataFrame({"length (cm)": [1.0, 2.0], "mass [kg]": [3.0, 5.0], "age": [7.0, 8.0], "(odd)": [1.0, 0.0]})
+    assert as_dataset(frame).units == ("cm", "kg", "", "")
+    assert as_dataset(frame[["age"]]).units == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid"), [((6,), ()), ((4, 5), (4, 5)), ((3, 4, 5), (4, 5)), ((2, 3, 4, 5), ())], ids=str
+)
+def test_stacks_of_images_know_their_lattice(shape, grid):
+    assert as_dataset(np.random.default_rng(0).normal(size=(2, *shape))).grid == grid
+    assert as_dataset(torch.zeros((2, *shape), dtype=torch.int64)).grid == ()  # token indices stand on no lattice
+
+
 BAD = {
     "one sample": (ROWS[:1], None),
     "no samples": (np.zeros((0, 3)), None),

@@ -199,6 +199,21 @@ def test_marks_such_as_a_question_mark_among_numbers_are_missing_entries(tmp_pat
     assert len(found.rows) == 39
 
 
+def test_dates_categories_and_nullable_columns_of_parquet_are_read(tmp_path, table) -> None:
+    frame = table.assign(
+        day=pd.date_range("2020-01-01", periods=40),
+        count=pd.array([1, None, 3, 4] * 10, dtype="Int64"),
+        kind=pd.Categorical(["x", "y"] * 20),
+        flag=pd.array([True, None, False, True] * 10, dtype="boolean"),
+    )
+    found = load_for_structure(written(tmp_path, frame, suffix=".parquet"), text="encode")
+    assert found.dataset.feature_names == ("a", "b", "c", "count", "kind", "flag")
+    assert found.dataset.inputs[:2, 3:].tolist() == [[1.0, 0.0, 1.0], [3.0, 0.0, 0.0]]
+    assert "'day'" in said(found)
+    nested = table.assign(parts=[[1, 2]] * 40)
+    assert "lists" in refused(written(tmp_path, nested, suffix=".parquet"))
+
+
 def test_a_column_with_more_texts_than_a_tenth_is_a_text_column(tmp_path, table) -> None:
     frame = table.astype(object)
     frame.loc[:4, "b"] = "low"

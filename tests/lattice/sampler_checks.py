@@ -61,7 +61,9 @@ def _plus_minus() -> Case:
     couplings = 0.45 * (generator.integers(0, 2, size=18) * 2 - 1)
     terms = [(tuple(edge), float(k)) for edge, k in zip(edges.tolist(), couplings, strict=True)]
     terms += [((site,), 0.2) for site in range(9)]
-    return Case(Ising(coupling=couplings, field=0.2, edges=edges), (9,), tuple(terms), ("bit-coded", "heat-bath"))
+    return Case(
+        Ising(coupling=couplings, field=0.2, edges=edges), (9,), tuple(terms), ("bit-coded", "heat-bath", "metropolis")
+    )
 
 
 def _three_spin() -> Case:

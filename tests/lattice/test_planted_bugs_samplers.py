@@ -89,7 +89,7 @@ BUGS = [
         exact("couplings of both signs", "bit-coded"),
     ),
     ("lattice.checkerboard", "for half in (even, ~even)", "for half in (even, even)", checkerboard),
-    ("lattice.checkerboard", "totals + field", "totals", checkerboard),
+    ("lattice.checkerboard", "add_(2.0 * field)", "add_(0.0 * field)", checkerboard),
     (
         "lattice.spin_systems",
         "order = np.lexsort((ends[:, 1], ends[:, 0]))",
@@ -150,12 +150,8 @@ LOOP_BUGS = [
         "products[terms[k]] = -1",
         exact("three-spin ring", "heat-bath"),
     ),
-    (
-        "tempering_loops",
-        "gain -= _minus_energy(y, starts, neighbours, couplings[t + 1]",
-        "gain -= _minus_energy(y, starts, neighbours, couplings[t]",
-        tempering,
-    ),
+    ("tempering_loops", "gain = _exchange_gain(x, y,", "gain = _exchange_gain(y, x,", tempering),
+    ("local_loops", "(total + last - first) >> 1", "(last - first) >> 1", exact("torus", "metropolis")),
 ]
 
 

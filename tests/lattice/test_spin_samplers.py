@@ -80,7 +80,14 @@ def _terms(model) -> list[Term]:
     return [(tuple(e), float(k)) for e, k in zip(system.edges.tolist(), system.couplings, strict=True)]
 
 
-@pytest.mark.parametrize("family", [glass, lambda temperature: PSpin(order=3, temperature=temperature)])
+FAMILIES = {
+    "gaussian": glass,
+    "binary": lambda temperature: SpinGlass(temperature=temperature, graph="complete", disorder="binary"),
+    "three-spin": lambda temperature: PSpin(order=3, temperature=temperature),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_tempering_matches_the_sum_over_all_states_at_every_temperature_and_its_exchange_rate(family):
     temperatures = (2.0, 1.0, 0.5)
     found = temper(family, temperatures=temperatures, shape=(8,), chains=100, sweeps=400, seed=0, discard=100)

@@ -135,8 +135,8 @@ def _check(request: _Request, *, largest: int, least: int) -> None:
         raise DataError(f"{request.spec!r} asks for {spelled} sites; every side must be >= {least}")
     if math.prod(request.shape) > largest:
         raise DataError(f"{request.spec!r} asks for {spelled} sites; at most {largest} are sampled here")
-    if request.samples < 2 or request.seed < 0:
-        raise DataError(f"samples is {request.samples} and seed {request.seed}; needed: samples >= 2, seed >= 0")
+    if request.samples < 2 or request.seed < 0 or request.options.get("disorder", 0) < 0:
+        raise DataError(f"{request.spec!r} is out of range; needed: samples >= 2, and seeds >= 0")
 
 
 def _sampled(model: Any, *, request: _Request) -> Samples:

@@ -178,9 +178,10 @@ def _frame_column(series: "pandas.Series", *, name: str) -> _Column:
 
 def _read_column(entries: np.ndarray, *, name: str) -> _Column:
     """Return a column of numbers, of numbers with marks of missing entries, or of texts."""
-    given = [None if entry is None or entry != entry else entry for entry in entries.tolist()]
-    if any(isinstance(entry, list | dict | tuple | set | complex) for entry in given):
+    given = entries.tolist()
+    if any(isinstance(entry, list | dict | tuple | set | complex | np.ndarray | Tensor) for entry in given):
         raise DataError(f"{name} holds lists, dictionaries or complex numbers; numbers or texts are needed")
+    given = [None if _absent(entry) else entry for entry in given]
     parsed = [_number(entry) for entry in given]
     present = [k for k, entry in enumerate(given) if entry is not None and str(entry).strip()]
     strange = [k for k in present if parsed[k] is None]
@@ -190,6 +191,14 @@ def _read_column(entries: np.ndarray, *, name: str) -> _Column:
         return _Column(_finite_or_missing(numbers), marks=marks, marked=len(strange))
     texts = [None if entry is None or not str(entry).strip() else str(entry).strip() for entry in given]
     return _Column(None, np.array(texts, dtype=object))
+
+
+def _absent(entry: Any) -> bool:
+    """Whether an entry is None or, like NaN and NaT, not equal to itself; pandas.NA does not even answer."""
+    try:
+        return entry is None or bool(entry != entry)
+    except TypeError:
+        return True
 
 
 def _number(entry: Any) -> float | None:

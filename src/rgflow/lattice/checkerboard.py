@@ -34,7 +34,7 @@ def sample_checkerboard(
     """Return samples of an Ising model by heat bath of the even sites together, then of the odd ones.
 
     All chains move at once; meant for a GPU with many chains or large lattices. `sample` is faster on a CPU.
-    Errors: random numbers have 24 bits, so each probability is met to 2^-24 = 6e-8.
+    Errors: probabilities are rounded to float32 and random numbers have 24 bits: each is met to 2^-23 = 1.2e-7.
     Raises: SettingError for edges of one's own, couplings or fields that vary, or odd sides; DeviceError for a device that
     this machine lacks.
 
@@ -59,25 +59,22 @@ def _states(plan: SamplingPlan, device: torch.device) -> np.ndarray:
     generator = torch.Generator(device=device).manual_seed(plan.seed)
     coupling, field = float(plan.model.coupling), float(plan.model.field)
     even = torch.from_numpy(np.indices(plan.shape).sum(0) % 2 == 0).to(device)
-    degree = 2 * len(plan.shape)
-    totals = torch.arange(-degree, degree + 1, dtype=torch.float64)
-    up = torch.sigmoid(2.0 * (coupling * totals + field)).float().to(device)
     records = torch.empty(plan.records, *spins.shape, dtype=torch.int8)
     for sweep in range(plan.discard + plan.every * plan.records):
         for half in (even, ~even):
-            spins = _half_sweep(spins, half, up=up, generator=generator)
+            spins = _half_sweep(spins, half, coupling=coupling, field=field, generator=generator)
         done = sweep + 1 - plan.discard
         if done > 0 and done % plan.every == 0:
             records[done // plan.every - 1] = spins.cpu()
     return np.ascontiguousarray(records.transpose(0, 1).numpy())
 
 
-def _half_sweep(spins: Tensor, half: Tensor, *, up: Tensor, generator: torch.Generator) -> Tensor:
+def _half_sweep(spins: Tensor, half: Tensor, *, coupling: float, field: float, generator: torch.Generator) -> Tensor:
     """Redraw the sites of one half, whose neighbours all lie in the other."""
     total = torch.zeros_like(spins)
     for axis in range(1, spins.ndim):
         total += spins.roll(1, axis) + spins.roll(-1, axis)
-    probability = up[total.long() + (len(up) - 1) // 2]
+    probability = torch.sigmoid(total.float().mul_(2.0 * coupling).add_(2.0 * field))
     drawn = torch.rand(spins.shape, generator=generator, device=spins.device)
     fresh = torch.where(drawn < probability, 1, -1).to(torch.int8)
     return torch.where(half, fresh, spins)

@@ -17,6 +17,7 @@ from rgflow.lattice.spin_systems import PairSystem
 
 __all__ = ["PHI4_METHODS", "POTTS_METHODS", "XY_METHODS"]
 
+_BLOCK = 2**18  # numbers of one array at a time: 2 MiB, which caches hold
 _Tables = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -128,12 +129,13 @@ def _smallest(states: int) -> type[np.signedinteger]:
 
 
 def _edge_sums(plan: SamplingPlan, states: np.ndarray, *, function: Callable[..., np.ndarray]) -> np.ndarray:
-    """Return sum_e K_e f(x_i, x_j) of every record, (chains, records), one record in memory at a time."""
+    """Return sum_e K_e f(x_i, x_j) of every record, (chains, records), a block of records in memory at a time."""
     system = bond_system(plan.model, shape=plan.shape)
     first, second = system.edges.T
     rows = states.reshape(-1, system.sites)
-    sums = [float(system.couplings @ function(row[first], row[second])) for row in rows]
-    return np.array(sums).reshape(states.shape[:2])
+    blocks = np.array_split(rows, max(1, rows.shape[0] * len(first) // _BLOCK))
+    sums = [function(block[:, first], block[:, second]) @ system.couplings for block in blocks]
+    return np.concatenate(sums).reshape(states.shape[:2])
 
 
 def _potts_observables(plan: SamplingPlan, states: np.ndarray) -> tuple[Observable, ...]:

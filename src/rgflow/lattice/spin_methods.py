@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rgflow.lattice import cluster_loops, local_loops, term_loops
-from rgflow.lattice.bit_coding import bit_coded_refusal, bit_coded_states, pull_words
+from rgflow.lattice.bit_coding import bit_coded_refusal, bit_coded_states, flip_words, pull_words
 from rgflow.lattice.chain_running import run_side_by_side, spin_starts
 from rgflow.lattice.methods import Draw, Method, Observable, SamplingPlan, valid_always
 from rgflow.lattice.random_streams import streams
@@ -19,10 +19,11 @@ from rgflow.lattice.spin_models import Ising, SpinGlass, pair_system, term_syste
 from rgflow.lattice.spin_systems import PairSystem, TermSystem
 from rgflow.lattice.thresholds import probability_words
 
-__all__ = ["PAIR_METHODS", "TERM_METHODS", "pair_observables", "term_observables"]
+__all__ = ["PAIR_METHODS", "TERM_METHODS", "coupling_signs", "pair_observables", "term_observables"]
 
 _PROJECTIONS = 4  # a frustrated state has no known order parameter: four fixed random directions see most of what stays
-_PILOT_CLUSTERS = 32
+_PILOT_SWEEPS = 10
+_PILOT_CLUSTERS = 100  # whose mean size is known to some 15 %, their spread being that of their mean and a half
 
 
 def _loop(plan: SamplingPlan, *, loop: Callable[..., Any], tables: tuple[Any, ...]) -> np.ndarray:
@@ -43,8 +44,7 @@ def _heat_bath(plan: SamplingPlan) -> Draw:
         return _pair_draw(states, system)
     table = system.table
     if not bit_coded_refusal(system):
-        signs = np.sign(table.couplings).astype(np.int8)
-        tables = (table.starts, table.neighbours, signs, pull_words(system))
+        tables = (table.starts, table.neighbours, coupling_signs(table.couplings), pull_words(system))
         return _pair_draw(_loop(plan, loop=local_loops.counted_heat_bath, tables=tables), system)
     tables = (table.starts, table.neighbours, table.couplings, system.fields)
     return _pair_draw(_loop(plan, loop=local_loops.heat_bath, tables=tables), system)
@@ -63,6 +63,9 @@ def _square_thresholds(plan: SamplingPlan) -> np.ndarray | None:
 def _metropolis(plan: SamplingPlan) -> Draw:
     system = pair_system(plan.model, shape=plan.shape)
     table = system.table
+    if not bit_coded_refusal(system):
+        tables = (table.starts, table.neighbours, coupling_signs(table.couplings), flip_words(system))
+        return _pair_draw(_loop(plan, loop=local_loops.counted_metropolis, tables=tables), system)
     tables = (table.starts, table.neighbours, table.couplings, system.fields)
     return _pair_draw(_loop(plan, loop=local_loops.metropolis, tables=tables), system)
 
@@ -88,18 +91,28 @@ def _wolff(plan: SamplingPlan) -> Draw:
         state, stream = spins[chain], words[chain]
         flipped[chain] = cluster_loops.wolff(state, *tables, stream, discard, every, records)
 
-    def clusters_a_sweep(clusters: int) -> int:
-        run_side_by_side(lambda c: run(c, discard=clusters, every=1, records=out[c, :0]), count=plan.chains)
-        return max(1, round(system.sites * plan.chains * clusters / int(flipped.sum())))
+    def clusters_for(sweeps: int, *, clusters: int) -> int:
+        """Return the clusters that move the lattice about once, seen in `sweeps` of `clusters` each."""
+        run_side_by_side(lambda c: run(c, discard=sweeps * clusters, every=1, records=out[c, :0]), count=plan.chains)
+        return max(1, round(system.sites * plan.chains * sweeps * clusters / int(flipped.sum())))
 
-    pilot = clusters_a_sweep(_PILOT_CLUSTERS)
-    fixed = clusters_a_sweep(pilot * plan.discard) if plan.discard else pilot
+    fixed = 1
+    for _ in range(
+        max(plan.discard // 2, _PILOT_SWEEPS)
+    ):  # clusters may grow by orders of magnitude from a random start
+        fixed = min(2 * fixed, clusters_for(1, clusters=fixed))
+    fixed = clusters_for(max(plan.discard // 2, -(-_PILOT_CLUSTERS // fixed)), clusters=fixed)
     run_side_by_side(lambda c: run(c, discard=0, every=fixed * plan.every, records=out[c]), count=plan.chains)
     return _pair_draw(out, system)
 
 
 def _cluster_tables(couplings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.where(couplings < 0.0, -1, 1).astype(np.int8), probability_words(-np.expm1(-2.0 * np.abs(couplings)))
+    return coupling_signs(couplings), probability_words(-np.expm1(-2.0 * np.abs(couplings)))
+
+
+def coupling_signs(couplings: np.ndarray) -> np.ndarray:
+    """Return -1 where a coupling is negative, else 1, int8."""
+    return np.where(couplings < 0.0, -1, 1).astype(np.int8)
 
 
 def _bit_coded(plan: SamplingPlan) -> Draw:

@@ -11,11 +11,12 @@ import numpy as np
 
 from rgflow.errors import SettingError
 from rgflow.lattice import tempering_loops
+from rgflow.lattice.bit_coding import bit_coded_refusal, pull_words
 from rgflow.lattice.chain_running import run_side_by_side, spin_starts
 from rgflow.lattice.methods import Draw, SamplingPlan, planned
 from rgflow.lattice.random_streams import streams
 from rgflow.lattice.samples import Samples, judged
-from rgflow.lattice.spin_methods import pair_observables, term_observables
+from rgflow.lattice.spin_methods import coupling_signs, pair_observables, term_observables
 from rgflow.lattice.spin_models import Ising, PSpin, SpinGlass, pair_system, term_system
 from rgflow.lattice.spin_systems import PairSystem, TermSystem
 from rgflow.records.hamiltonian import Hamiltonian
@@ -108,17 +109,29 @@ def _loop(systems: Sequence[PairSystem | TermSystem]) -> Callable[..., None]:
     """Return the compiled loop of a ladder with its tables filled in: loop(spins, *the rest)."""
     pairs = [system for system in systems if isinstance(system, PairSystem)]
     if pairs:
-        table = pairs[0].table
-        couplings = np.stack([system.table.couplings for system in pairs])
-        fields = np.stack([system.fields for system in pairs])
-        tables = (table.starts, table.neighbours, couplings, fields)
-        return lambda spins, *rest: tempering_loops.temper_pairs(spins, *tables, *rest)
+        return _pair_loop(pairs)
     terms = [system for system in systems if isinstance(system, TermSystem)]
     members, incidence = terms[0].members, terms[0].incidence
     strengths = np.stack([system.incidence.couplings for system in terms])
     by_term = np.stack([system.couplings for system in terms])
     lists = (members.starts, members.neighbours, incidence.starts, incidence.neighbours, strengths, by_term)
     return lambda spins, *rest: tempering_loops.temper_terms(spins, *lists, *rest)
+
+
+def _pair_loop(systems: Sequence[PairSystem]) -> Callable[..., None]:
+    table = systems[0].table
+    strengths = np.stack([system.table.couplings for system in systems])
+    one_size = not any(bit_coded_refusal(system) for system in systems)
+    same_signs = all((coupling_signs(row) == coupling_signs(strengths[0])).all() for row in strengths)
+    thresholds = np.zeros((0, 8, 8), dtype=np.uint64)
+    if one_size and same_signs:
+        thresholds = np.stack([pull_words(system) for system in systems])
+    first, second = np.ascontiguousarray(systems[0].edges.T.astype(np.int32))
+    couplings = np.stack([system.couplings for system in systems])
+    fields = np.stack([system.fields for system in systems])
+    signs = coupling_signs(strengths[0])
+    tables = ((table.starts, table.neighbours), strengths, signs, thresholds, (first, second), couplings, fields)
+    return lambda spins, *rest: tempering_loops.temper_pairs(spins, *tables, *rest)
 
 
 def _travel(systems: list[PairSystem | TermSystem], plan: SamplingPlan) -> _Travel:

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
-from rgflow.lattice.local_loops import heat_bath_sweep
+from rgflow.lattice.local_loops import counted_heat_bath_sweep, heat_bath_sweep
 from rgflow.lattice.random_streams import advance, uniform
 from rgflow.lattice.term_loops import heat_bath_terms_sweep, multiply
 
@@ -21,15 +21,15 @@ _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck":
 
 
 @njit(**_OPTIONS)
-def _minus_energy(spins, starts, neighbours, couplings, fields):
-    """Return -H; the table holds every pair twice."""
-    total = 0.0
-    for i in range(spins.shape[0]):
-        pull = 0.0
-        for k in range(starts[i], starts[i + 1]):
-            pull += couplings[k] * spins[neighbours[k]]
-        total += spins[i] * (0.5 * pull + fields[i])
-    return total
+def _exchange_gain(x, y, first, second, hot, cold, hot_fields, cold_fields):
+    """Return H_t(x) + H_u(y) - H_t(y) - H_u(x) for couplings `hot` at t and `cold` at u."""
+    gain = 0.0
+    for e in range(first.shape[0]):
+        i, j = first[e], second[e]
+        gain += (hot[e] - cold[e]) * (np.int64(y[i]) * np.int64(y[j]) - np.int64(x[i]) * np.int64(x[j]))
+    for i in range(x.shape[0]):
+        gain += (hot_fields[i] - cold_fields[i]) * (np.int64(y[i]) - np.int64(x[i]))
+    return gain
 
 
 @njit(**_OPTIONS)
@@ -44,23 +44,33 @@ def _count_trips(holder, last_end, trips):
 
 
 @njit(**_OPTIONS)
-def temper_pairs(spins, starts, neighbours, couplings, fields, stream, discard, every, out, accepted, trips):
-    """Move one ladder; fills out (temperatures, records, sites), accepted (temperatures - 1,) and trips (temperatures,)."""
+def temper_pairs(
+    spins, table, strengths, signs, thresholds, edges, couplings, fields, stream, discard, every, out, accepted, trips
+):
+    """Move one ladder; fills out (temperatures, records, sites), accepted (temperatures - 1,) and trips (temperatures,).
+
+    `table` (starts, neighbours) with `strengths` (temperatures, places); `thresholds` (temperatures, 8, 8) if couplings have
+    one size, else (0, 8, 8); `edges` (first, second) with `couplings` (temperatures, edges).
+    """
     a, b = stream[0], stream[1]
     count = spins.shape[0]
+    starts, neighbours = table
+    first, second = edges
     holder, last_end = np.arange(count), np.zeros(count, np.int8)
     for sweep in range(discard + every * out.shape[1]):
         for t in range(count):
-            a, b = heat_bath_sweep(spins[holder[t]], starts, neighbours, couplings[t], fields[t], a, b)
+            x = spins[holder[t]]
+            if thresholds.shape[0] > 0:
+                a, b = counted_heat_bath_sweep(x, starts, neighbours, signs, thresholds[t], a, b)
+            else:
+                a, b = heat_bath_sweep(x, starts, neighbours, strengths[t], fields[t], a, b)
         for t in range(sweep % 2, count - 1, 2):
             x, y = spins[holder[t]], spins[holder[t + 1]]
-            gain = _minus_energy(y, starts, neighbours, couplings[t], fields[t])
-            gain += _minus_energy(x, starts, neighbours, couplings[t + 1], fields[t + 1])
-            gain -= _minus_energy(x, starts, neighbours, couplings[t], fields[t])
-            gain -= _minus_energy(y, starts, neighbours, couplings[t + 1], fields[t + 1])
+            u = t + 1
+            gain = _exchange_gain(x, y, first, second, couplings[t], couplings[u], fields[t], fields[u])
             word, a, b = advance(a, b)
             if gain >= 0.0 or uniform(word) < math.exp(gain):
-                holder[t], holder[t + 1] = holder[t + 1], holder[t]
+                holder[t], holder[u] = holder[u], holder[t]
                 accepted[t] += sweep >= discard
         _finish_sweep(spins, holder, last_end, trips, sweep + 1 - discard, every, out)
     stream[0], stream[1] = a, b
