@@ -16,6 +16,7 @@ from .continuous_monomials import ContinuousTerms as ContinuousTerms
 from .continuous_standard import Standardisation as Standardisation
 from .continuous_standard import standardisation as standardisation
 from .coupling_range import measure_range as measure_range
+from .describing import card as card
 from .fit_errors import FitErrors as FitErrors
 from .fit_errors import parameter_errors as parameter_errors
 from .fit_memory import forecast_memory as forecast_memory
@@ -60,4 +61,3 @@ from .supports import support_terms as support_terms
 from .symmetry_classes import permutation_classes as permutation_classes
 from .symmetry_testing import symmetry_tests as symmetry_tests
 from .terms import Terms as Terms
-from .describing import card as card

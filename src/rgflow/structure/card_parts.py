@@ -7,9 +7,7 @@ sentence. Units: seconds for the timing.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 from rgflow.errors import RgflowError
 from rgflow.records.ladder import Ladder

@@ -46,7 +46,7 @@ def measure_range(couplings: PairCouplings, lattice: Lattice) -> CouplingRange:
         pairs=tuple(len(shell.first) for shell in shells),
         reach=reach,
         length=length,
-        sentence=_sentence(couplings, reach=reach, length=length, strengths=strengths, shells=shells),
+        sentence=_as_sentence(_words(couplings, reach=reach, length=length, strengths=strengths, shells=shells)),
     )
 
 
@@ -136,7 +136,11 @@ def _decay_length(shells: list[_Shell], strengths: tuple[Estimate, ...], *, reac
     return Estimate(1.0 / rate, math.sqrt(covariance[1, 1]) / rate**2, "statistical")
 
 
-def _sentence(
+def _as_sentence(words: str) -> str:
+    return words[0].upper() + words[1:] + "."
+
+
+def _words(
     couplings: PairCouplings,
     *,
     reach: float | None,

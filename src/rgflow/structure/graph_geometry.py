@@ -48,7 +48,7 @@ def recover_geometry(couplings: PairCouplings, *, lattice: Lattice | None = None
         dimension=found.dimension,
         agreement=agreement,
         verdict=found.verdict,
-        sentence=found.sentence,
+        sentence=found.sentence[0].upper() + found.sentence[1:] + ".",
     )
 
 

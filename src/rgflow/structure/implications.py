@@ -16,6 +16,8 @@ _SHARE = 0.9  # of the squared coupling that a receptive field should see
 
 def implications_of(data: CardInput, parts: CardParts) -> tuple[Implication, ...]:
     """Return the suggestions, strongest evidence first; none where nothing is resolved."""
+    if not _coupled(parts):
+        return ()  # any symmetry of variables that are independent, as far as one sees, is that of noise
     found = [
         _receptive_field(data, parts),
         _sharing(data, parts),
@@ -26,6 +28,10 @@ def implications_of(data: CardInput, parts: CardParts) -> tuple[Implication, ...
     ]
     kept = tuple(one for one in found if one is not None)
     return kept or _plain(parts)
+
+
+def _coupled(parts: CardParts) -> bool:
+    return len(parts.geometry.edges) > 0 or (parts.order.estimate is not None and parts.order.estimate.value > 1)
 
 
 def _receptive_field(data: CardInput, parts: CardParts) -> Implication | None:
@@ -80,7 +86,8 @@ def _products(order: Index) -> Implication | None:
     value = round(order.estimate.value)
     if value == 1:
         return None
-    if value == 2:
+    alone = value > 2 and any(null.name == "shuffled" and null.mean >= value for null in order.nulls)
+    if value == 2 or alone:
         return Implication(
             "One layer of products of two inputs holds the log-probability: activations with a second derivative, at four"
             " neurons a product.",

@@ -22,7 +22,7 @@ _LEVEL = 0.01  # family-wise
 
 
 def category_score(values: np.ndarray, *, edges: np.ndarray) -> Gain:
-    """Return the largest covariance of three sites as a `Gain`: above three errors where it is significant at 1 %.
+    """Return the largest covariance of three sites as a `Gain`: above four errors where it is significant at 1 %.
 
     Shapes: `values` (samples, sites) of whole numbers; `edges` (edges, 2). Triples are all, or those that hang together.
     Errors: a score test on the samples that the pairs were fitted to, which makes it conservative; Bonferroni over all
@@ -37,10 +37,10 @@ def category_score(values: np.ndarray, *, edges: np.ndarray) -> Gain:
     scores = np.concatenate([_scores(centred, fit, members=members) for members in sets] or [np.zeros(1)])
     largest = float(np.abs(scores).max())
     threshold = float(norm.isf(_LEVEL / 2.0 / len(scores)))
-    gain = Estimate(largest / threshold * 3.0, 1.0, "statistical")
-    detectable = threshold / math.sqrt(len(values)) / 3.0
+    gain = Estimate(largest / threshold * 4.0, 1.0, "statistical")
+    detectable = threshold / math.sqrt(len(values)) / 3.0  # each of three residuals counts
     text = (
-        f"score test: largest |z| {largest:.1f} of {len(scores)} against {threshold:.1f}; in units of a third of that"
+        f"score test: largest |z| {largest:.1f} of {len(scores)} against {threshold:.1f}; in units of a quarter of that"
     )
     return Gain(gain, len(sets), detectable, np.zeros((0, 3), dtype=np.int64), text)
 

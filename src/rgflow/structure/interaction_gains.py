@@ -81,7 +81,7 @@ def real_gain(values: np.ndarray, *, order: int, edges: np.ndarray, lower: tuple
     of every variable, one each, and one each with the monomials on `edges` as well.
     """
     known = (1, 2, *lower)
-    ways = {"one shared power": ((), True), "a power of each variable": ((), False)}
+    ways = {"one shared power": (edges[:0], True), "a power of each variable": (edges[:0], False)}
     if 0 < len(edges) * (order - 1) <= _BOND_TERMS_AT_MOST:
         ways["powers and pair terms"] = (edges, False)
     found = [_real_gain(values, known=known, order=order, edges=edges, way=way, seed=seed) for way in ways.items()]
@@ -98,9 +98,9 @@ def _real_gain(
     seed: int,
 ) -> Gain:
     name, (bonds, shared) = way
-    count, none = values.shape[1], edges[:0]
-    base = [_monomials(count, edges if degree == 2 else (bonds if len(bonds) else none), degree) for degree in known]
-    longer = [*base, _monomials(count, bonds if len(bonds) else none, order)]
+    count = values.shape[1]
+    base = [_monomials(count, edges if degree == 2 else bonds, degree) for degree in known]
+    longer = [*base, _monomials(count, bonds, order)]
     halves = np.array_split(np.arange(len(values)), 2)
     rows = np.zeros(len(values))
     for held, used in (halves, halves[::-1]):

@@ -2,7 +2,8 @@
 
 Convention: with a lattice the index is the share of the squared coupling, noise taken out, between sites at most one step
 apart along every axis (a 3 x 3 neighbourhood in two dimensions); without one it is 1 - (effective partners) / (variables - 1),
-effective partners being 2 (sum J^2)^2 / (variables sum J^4). J is a partial correlation for real variables. Both are pure numbers; 0 is no locality, 1 the most.
+effective partners being 2 (sum J^2)^2 / (variables sum J^4). J is a partial correlation for real variables. Both are pure
+numbers; 0 is no locality, 1 the most.
 """
 
 import math

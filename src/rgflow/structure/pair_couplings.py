@@ -217,7 +217,7 @@ def _zero_sum(levels: np.ndarray) -> np.ndarray:
     """Return the map (sum levels, sum (levels - 1)) from couplings with a reference level to those that sum to 0."""
     from scipy.linalg import block_diag
 
-    return block_diag(*[np.eye(count)[:, 1:] - 1.0 / count for count in levels])
+    return np.asarray(block_diag(*[np.eye(count)[:, 1:] - 1.0 / count for count in levels]))
 
 
 def _block_squares(full: np.ndarray, levels: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ Convention: site i has levels_i - 1 indicator columns (the first level is the re
 X theta[:, c], theta has no entry between two columns of one site. X carries a last column of ones. Units: nats.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +30,6 @@ class ConditionalFit:
     weights: np.ndarray
     precision: np.ndarray
     starts: np.ndarray
-
-    def solved(self, gradient: np.ndarray) -> np.ndarray:
-        """Return H^-1 gradient, with the Hessian of each site approximated by (second moments) x (mean weight)."""
-        return _preconditioned(gradient, precision=self.precision, weights=self.weights, starts=self.starts)
 
 
 def fit_conditionals(indicators: np.ndarray, *, levels: np.ndarray, penalty: float) -> ConditionalFit:
@@ -125,7 +122,7 @@ class _State:
         for _ in range(_BIAS_STEPS):
             chances = self.chances(fields)
             weights = chances * (1.0 - chances)
-            leverage = weights / weights.mean(0) * (theta.shape[0] / len(fields))
+            leverage = weights / np.maximum(weights.mean(0), 1e-9) * (theta.shape[0] / len(fields))
             push = self.design.T @ (leverage * (0.5 - chances)) / len(fields)
             push[:-1][self.own] = 0.0
             step = self.newton_step(self.gradient(chances, theta) + push, chances, precision)
@@ -171,7 +168,7 @@ def _own_site(starts: np.ndarray) -> np.ndarray:
 def _mean_weights(chances: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return the mean of diag(p) - p p' within every site, a block-diagonal matrix (columns, columns)."""
     found = np.zeros((chances.shape[1],) * 2)
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in itertools.pairwise(starts.tolist()):
         part = chances[:, first:last]
         found[first:last, first:last] = np.diag(part.mean(0)) - part.T @ part / len(part)
     return found
@@ -184,7 +181,7 @@ def _preconditioned(
     raw = precision @ gradient
     if len(starts) - 1 == weights.shape[0]:  # one column a site: the block inverses are numbers
         return _scalar_preconditioned(raw, precision=precision, weights=np.diag(weights))
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in itertools.pairwise(starts.tolist()):
         block = precision[:, first:last]
         raw[:, first:last] -= block @ np.linalg.solve(block[first:last], raw[first:last, first:last])
         raw[:, first:last] = np.linalg.solve(

@@ -7,8 +7,7 @@ couplings if there were none (zero-sum gauge: rows and columns of a block sum to
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import cho_solve
-from scipy.linalg.lapack import dpotrf
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from rgflow.structure.pair_logistic import ConditionalFit
 
@@ -89,7 +88,8 @@ def _rescaled(found: SiteErrors, *, exact: np.ndarray, ratio: float, fit: Condit
     rest = np.setdiff1d(np.arange(len(noise)), exact)
     noise[:, rest] *= ratio
     wald[:, rest] /= ratio
-    columns = np.concatenate([np.arange(fit.starts[site], fit.starts[site + 1]) for site in rest])
+    edges = fit.starts.tolist()
+    columns = np.concatenate([np.arange(edges[site], edges[site + 1]) for site in rest.tolist()])
     influence[:, :, columns] *= ratio
     note = f"errors of {len(rest)} of {len(noise)} sites are approximate, scaled by {ratio:.3g} as {len(exact)} exact ones show"
     return replace(found, note=note)
@@ -124,8 +124,10 @@ def _exact_inverse(design: np.ndarray, fit: ConditionalFit, *, site: int, penalt
             hessian[:, a, :, b] = hessian[:, b, :, a] = mixed
     flat = hessian.reshape(len(rows) * width, -1)
     flat[np.diag_indices(len(flat))] += max(penalty / len(design), 1e-10)
-    lower, failed = dpotrf(flat, lower=1)
-    return np.linalg.pinv(flat) if failed else cho_solve((lower, True), np.eye(len(flat)))
+    try:
+        return cho_solve(cho_factor(flat, lower=True), np.eye(len(flat)))
+    except LinAlgError:  # levels that determine each other
+        return np.linalg.pinv(flat)
 
 
 def _approximate_inverse(fit: ConditionalFit, *, site: int) -> np.ndarray:

@@ -21,11 +21,15 @@ _LEAST_GROUPS = 4
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """Block variables (samples, blocks), the sums they stand for, pairs of neighbours, members a block and the side."""
+    """Block variables (samples, blocks), the sums they stand for, pairs of neighbours, members a block and the side.
+
+    `signs` (pairs,) is that of the correlation by which a pair was matched, 1 on a lattice.
+    """
 
     values: np.ndarray
     sums: np.ndarray
     pairs: np.ndarray
+    signs: np.ndarray
     size: int
     side: int
     lattice: Lattice | None
@@ -34,7 +38,7 @@ class Level:
 def levels(values: np.ndarray, *, kind: PairKind, lattice: Lattice | None, seed: int) -> tuple[Level, ...]:
     """Return the samples at every scale, the given one first, while 3 sites a side or 4 pairs are left."""
     generator = np.random.default_rng(seed)
-    found = [Level(values, values, _neighbours(values, lattice), 1, 1, lattice)]
+    found = [_level(values, values, size=1, side=1, lattice=lattice)]
     while (groups := _groups(found[-1])) is not None:
         last = found[-1]
         sums = last.sums[:, groups].sum(2)
@@ -43,12 +47,17 @@ def levels(values: np.ndarray, *, kind: PairKind, lattice: Lattice | None, seed:
             coarse = np.sign(np.where(coarse == 0, generator.choice([-1.0, 1.0], size=coarse.shape), coarse))
         here = None if last.lattice is None else _halved(last.lattice)
         size, side = last.size * groups.shape[1], last.side * 2
-        found.append(Level(coarse, sums, _neighbours(coarse, here), size, side, here))
+        found.append(_level(coarse, sums, size=size, side=side, lattice=here))
     return tuple(found)
 
 
-def _neighbours(values: np.ndarray, lattice: Lattice | None) -> np.ndarray:
-    return _matching(values) if lattice is None else lattice.bonds
+def _level(values: np.ndarray, sums: np.ndarray, *, size: int, side: int, lattice: Lattice | None) -> Level:
+    if lattice is not None:
+        return Level(values, sums, lattice.bonds, np.ones(len(lattice.bonds)), size, side, lattice)
+    pairs = _matching(values[::2])
+    first, second = pairs.T
+    products = ((values[::2] - values[::2].mean(0))[:, first] * (values[::2] - values[::2].mean(0))[:, second]).mean(0)
+    return Level(values, sums, pairs, np.where(products < 0, -1.0, 1.0), size, side, None)
 
 
 def _matching(values: np.ndarray) -> np.ndarray:

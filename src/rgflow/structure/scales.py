@@ -3,10 +3,12 @@
 Convention: scales are those of scale_levels. The variance of a sum of n variables is stated over n times the mean variance of
 one: 1 for white noise, larger where correlations have one sign. Excess kurtosis is 0 for Gaussian variables, -2 for fair
 spins. The index is the ratio of the mean coupling of neighbours on the coarsest scale to that on the scale before: 1 at a
-fixed point of coarse-graining, below 1 where the couplings flow to 0. Couplings of real variables are partial correlations.
+fixed point of coarse-graining, below 1 where the couplings flow to 0. Couplings of real variables are partial correlations;
+without a lattice they count in the direction of the correlation that made the pair.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,12 +76,14 @@ def _prepared(samples: object, *, kind: PairKind) -> np.ndarray:
 def _strength(step: Level, *, kind: PairKind, known: PairCouplings | None = None) -> Estimate | None:
     """Return the mean coupling of neighbours with its jackknife error; None where samples are too few."""
     fitted = kind if kind == "spin" or step.size == 1 else "continuous"
-    found = known if known is not None else fit_pair_couplings(step.values, kind=fitted)
+    # Pairs matched by their correlation in the even rows are measured in the odd ones, where the choice has no part.
+    used = step.values if step.lattice is not None else step.values[1::2]
+    found = known if known is not None and step.lattice is not None else fit_pair_couplings(used, kind=fitted)
     kept = found.active.numpy()[step.pairs].all(1) if len(step.pairs) else np.zeros(0, dtype=bool)
     if not found.determined or not kept.any():
         return None
     first, second = step.pairs[kept].T
-    unit = found.unit.numpy()[first, second]
+    unit = found.unit.numpy()[first, second] * step.signs[kept]
     parts = (found.replicas.numpy()[:, first, second] / unit).mean(1)
     error = math.sqrt((len(parts) - 1) / len(parts) * float(((parts - parts.mean()) ** 2).sum()))
     return Estimate(float((found.matrix.numpy()[first, second] / unit).mean()), error, "statistical")
@@ -114,7 +118,7 @@ def _kurtosis(moments: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.nanmean(ratio, axis=-1) - 3.0)
 
 
-def _jackknifed(function, moments: np.ndarray) -> Estimate:  # noqa: ANN001 - a callable of an array
+def _jackknifed(function: Callable[[np.ndarray], np.ndarray], moments: np.ndarray) -> Estimate:
     """Return the function of the mean moments with its delete-a-block error."""
     whole = moments.mean(1)
     without = function((whole[:, None] * _BLOCKS - moments) / (_BLOCKS - 1))
