@@ -147,7 +147,7 @@ def test_couplings_of_a_glass_are_drawn_by_their_own_seed() -> None:
 
 
 def test_chains_that_are_too_short_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rgflow.datasets.physics._ROUNDS", 1)
+    monkeypatch.setattr("rgflow.datasets.independent_samples._ROUNDS", 1)
     assert "too short for independent samples" in load("glass:24:T=0.15:samples=400").provenance
     assert "too short" not in load("glass:24:T=2:samples=400").provenance
 

@@ -48,6 +48,7 @@ SPINS = alone(cleaning.test_missing_spins_take_the_most_frequent_spin_and_stay_s
 TEXTS = filed(cleaning.test_missing_texts_are_missing_entries)
 ROWS = filed(cleaning.test_rows_with_missing_or_infinite_entries_are_dropped_counted_and_named, ".csv")
 INDEX = filed(cleaning.test_a_saved_row_index_is_left_out_and_a_nameless_measurement_is_not)
+APART = alone(physics.test_correlated_records_are_drawn_again_further_apart)
 TOO_SHORT = physics.test_chains_that_are_too_short_say_so
 
 BUGS = [
@@ -60,7 +61,8 @@ BUGS = [
         'quartic=options["kappa"], coupling=options["lambda"]',
         PHI4,
     ),
-    ("physics", "if share < _INDEPENDENT:", "if share < 0.0:", patched(TOO_SHORT)),
+    ("independent_samples", ">= _INDEPENDENT * total", ">= 0.0 * total", APART),
+    ("independent_samples", "if share < _INDEPENDENT:", "if share < 0.0:", patched(TOO_SHORT)),
     ("physics", "periodic=bool(grid)", "periodic=False", evidence("xy:4x5:T=1")),
     ("physics", 'return self.options.get("seed", 0)', "return 0", evidence("noise:4x5")),
     ("physics", "* 2.0 - 1.0 if spins", "* 1.0 if spins", NOISE),

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rgflow.datasets.independent_samples import evidence, independent_samples
 from rgflow.errors import DataError, SettingError
-from rgflow.lattice import XY, GaussianField, Ising, Phi4, Potts, Samples, SpinGlass, sample, temper
+from rgflow.lattice import XY, GaussianField, Ising, Phi4, Potts, SpinGlass
 from rgflow.records.dataset import Dataset
 
 __all__ = ["GENERATED", "SPECIFICATIONS", "generated"]
@@ -30,19 +31,8 @@ SPECIFICATIONS = {
 }
 GENERATED = tuple(SPECIFICATIONS)
 
-_CHAINS = 20  # independent chains; their disagreement shows what a single one would hide
-_FEWEST_RECORDS = 20  # a chain, so that its mixing can be judged
-_SWEEPS_BETWEEN = 5  # cluster updates at T_c up to 128 x 128 forget in fewer than 10 (Baillie and Coddington 1991)
-_DISCARDED = 100
-_ROUNDS = 3  # each with records further apart, where the one before was too correlated
-_INDEPENDENT = 0.5  # effective samples a record that are taken as independent enough
-_MOST_VISITS = 3e8  # of sites in one round: some 20 s
-_PAIR_VISITS = 10  # visits of pairs of a complete graph that take as long as one visit of a site by clusters
 _LARGEST_SITES = 128 * 128
 _MOST_SPINS = 1000  # of a complete graph, where each visit asks all others; cold ones are refused by their visits
-_MIXING_TEMPERATURE = 1.6  # the glass orders below 1; at 1.6 heat bath forgets within some 10 sweeps
-_SPACING = 1.5  # of log T between neighbours in the ladder, times sqrt(spins): some 0.4 of the exchanges are accepted
-_WITHOUT_CHAINS = ("fourier", "cholesky")
 _NUMBER_OPTIONS = {"samples": int, "seed": int}
 
 
@@ -97,7 +87,7 @@ def generated(spec: str) -> Dataset:
     request = _request(spec, parts=parts, rule=rule)
     try:
         model = rule.model(request.options)
-        found = _sampled(model, request=request)
+        found = independent_samples(model, shape=request.shape, samples=request.samples, seed=request.seed)
     except SettingError as error:
         raise DataError(f"{spec!r} cannot be sampled: {error}") from error
     states = found.flat()[-request.samples :]
@@ -105,7 +95,7 @@ def generated(spec: str) -> Dataset:
         request,
         inputs=rule.inputs(states),
         unit=rule.unit,
-        provenance=f"{rule.title(request.options)}, {_place(request)}, {_evidence(found, request=request)}",
+        provenance=f"{rule.title(request.options)}, {_place(request)}, {evidence(found, samples=request.samples)}",
     )
 
 
@@ -137,93 +127,6 @@ def _check(request: _Request, *, largest: int, least: int) -> None:
         raise DataError(f"{request.spec!r} asks for {spelled} sites; at most {largest} are sampled here")
     if request.samples < 2 or request.seed < 0 or request.options.get("disorder", 0) < 0:
         raise DataError(f"{request.spec!r} is out of range; needed: samples >= 2, and seeds >= 0")
-
-
-def _sampled(model: Any, *, request: _Request) -> Samples:
-    """Return at least the samples asked for, with records further apart as long as they are correlated."""
-    every = 1 if isinstance(model, GaussianField) else _SWEEPS_BETWEEN
-    visits = _visits(model, request=request, every=every)
-    if visits > 5 * _MOST_VISITS:
-        raise DataError(
-            f"{request.spec!r} would take {visits:.2g} visits of sites, at most {5 * _MOST_VISITS:.2g} are made here; ask"
-            " for fewer sites, fewer samples or, for a glass, a higher temperature"
-        )
-    found = _round(model, request=request, every=every)
-    for _ in range(_ROUNDS - 1):
-        total = found.states.shape[0] * found.states.shape[1]
-        wider = _affordable(model, request=request, every=math.ceil(every * found.autocorrelation_time))
-        if _effective(found) >= _INDEPENDENT * total or wider <= every:
-            break
-        every = wider
-        found = _round(model, request=request, every=every)
-    return found
-
-
-def _records(request: _Request) -> int:
-    return max(_FEWEST_RECORDS, math.ceil(request.samples / _CHAINS))
-
-
-def _affordable(model: Any, *, request: _Request, every: int) -> int:
-    """Return `every`, or the largest number of sweeps between records that the time allows."""
-    return min(every, int(_MOST_VISITS / _visits(model, request=request, every=1)))
-
-
-def _visits(model: Any, *, request: _Request, every: int) -> float:
-    """Return how many visits of sites a round takes, those of pairs counted as tenths."""
-    sites = math.prod(request.shape)
-    if isinstance(model, SpinGlass):
-        sites *= sites * len(_ladder(model, sites=sites)) / _PAIR_VISITS
-    return _CHAINS * (_records(request) * every + _discarded(every)) * sites
-
-
-def _discarded(every: int) -> int:
-    return max(_DISCARDED, 2 * _DISCARDED // _SWEEPS_BETWEEN * every if every > _SWEEPS_BETWEEN else 0)
-
-
-def _round(model: Any, *, request: _Request, every: int) -> Samples:
-    records = _records(request)
-    plan: dict[str, Any] = {
-        "shape": request.shape,
-        "chains": _CHAINS,
-        "sweeps": records * every,
-        "every": every,
-        "discard": _discarded(every),
-        "seed": request.seed,
-    }
-    ladder = _ladder(model, sites=math.prod(request.shape))
-    if len(ladder) < 2:
-        return sample(model, **plan)
-    seed = model.disorder_seed
-
-    def family(temperature: float) -> SpinGlass:
-        return SpinGlass(temperature=temperature, graph="complete", disorder_seed=seed)
-
-    return temper(family, temperatures=ladder, **plan).samples[-1]
-
-
-def _ladder(model: Any, *, sites: int) -> tuple[float, ...]:
-    """Return temperatures down to that of a cold glass, spaced by its energy fluctuations; one for anything else."""
-    if not isinstance(model, SpinGlass) or model.temperature >= _MIXING_TEMPERATURE:
-        return (1.0,)
-    steps = max(1, math.ceil(math.log(_MIXING_TEMPERATURE / model.temperature) * math.sqrt(sites) / _SPACING))
-    return tuple(np.geomspace(_MIXING_TEMPERATURE, model.temperature, steps + 1).tolist())
-
-
-def _effective(found: Samples) -> float:
-    """Return the effective samples; draws without a chain are independent, whatever a few records suggest."""
-    total = float(found.states.shape[0] * found.states.shape[1])
-    return total if found.method in _WITHOUT_CHAINS else min(total, found.effective_samples)
-
-
-def _evidence(found: Samples, *, request: _Request) -> str:
-    share = _effective(found) / (found.states.shape[0] * found.states.shape[1])
-    apart = f"{request.samples} samples {found.every} sweeps apart" if found.every > 1 else f"{request.samples} samples"
-    text = f"{found.method}, {apart}, seed {request.seed}, n_eff {round(share * request.samples)} of {request.samples}"
-    if share < _INDEPENDENT:
-        return f"{text}; the chains were too short for independent samples (split R-hat {found.split_r_hat:.3g})"
-    if found.reliable or found.method in _WITHOUT_CHAINS:
-        return text
-    return f"{text}; the chains may be too short: {found.reason}"
 
 
 def _place(request: _Request) -> str:
