@@ -26,7 +26,7 @@ def gaussian_rows(edges: np.ndarray, *, nodes: int, samples: int, seed: int, wei
 
 
 def triple_rows(triples: int, *, samples: int, seed: int, flipped: float = 0.2) -> np.ndarray:
-    """Return 3 * triples spins: two fair ones and their product, flipped now and then. J of the triple is atanh(1 - 2 flipped)."""
+    """Return 3 * triples spins: two fair ones and their product, flipped now and then; J = atanh(1 - 2 flipped)."""
     generator = np.random.default_rng(seed)
     free = generator.choice([-1.0, 1.0], size=(samples, triples, 2))
     noise = np.where(generator.random((samples, triples)) < flipped, -1.0, 1.0)

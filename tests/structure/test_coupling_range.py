@@ -25,7 +25,9 @@ def test_nearest_neighbour_spins_have_reach_one_at_and_above_the_transition(temp
         found = measure_range(fit_pair_couplings(rows, kind="spin"), square(6))
         reaches.append(found.reach)
         first = found.strengths[0]
-        assert abs(first.value - 1.0 / temperature) < z_limit(10) * first.error + 0.02  # 0.02: bias at 2 % columns a sample
+        assert (
+            abs(first.value - 1.0 / temperature) < z_limit(10) * first.error + 0.02
+        )  # 0.02: bias at 2 % columns a sample
     # Family-wise 5 %: four or more false alarms in 5 draws have probability 3e-5.
     assert reaches.count(1.0) >= 3
 

@@ -109,17 +109,23 @@ def test_random_and_complete_graphs_answer_no_dimension():
     for seed in range(2):
         edges = regular_edges(64, matchings=4, seed=seed)
         assert connected_components(np.eye(64))[0] == 64  # nothing is connected by itself
-        found = recover_geometry(fit_pair_couplings(gaussian_rows(edges, nodes=64, samples=4000, seed=seed), kind="continuous"))
+        found = recover_geometry(
+            fit_pair_couplings(gaussian_rows(edges, nodes=64, samples=4000, seed=seed), kind="continuous")
+        )
         assert (found.verdict, found.dimension) == ("no", None)
         assert "No dimension" in found.sentence
     pairs = np.array(list(itertools.combinations(range(20), 2)))
-    full = recover_geometry(fit_pair_couplings(gaussian_rows(pairs, nodes=20, samples=20000, seed=0), kind="continuous"))
+    full = recover_geometry(
+        fit_pair_couplings(gaussian_rows(pairs, nodes=20, samples=20000, seed=0), kind="continuous")
+    )
     assert (full.verdict, full.dimension) == ("no", None)
 
 
 def test_weak_couplings_of_all_pairs_are_not_called_independence():
     pairs = np.array(list(itertools.combinations(range(64), 2)))
-    found = recover_geometry(fit_pair_couplings(gaussian_rows(pairs, nodes=64, samples=4000, seed=0), kind="continuous"))
+    found = recover_geometry(
+        fit_pair_couplings(gaussian_rows(pairs, nodes=64, samples=4000, seed=0), kind="continuous")
+    )
     assert found.verdict == "no"
     assert "many weak couplings" in found.sentence
 

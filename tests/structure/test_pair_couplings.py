@@ -70,9 +70,7 @@ def test_categories_of_two_levels_couple_twice_as_strongly_as_the_same_spins():
 @pytest.mark.parametrize("kind", ["spin", "categorical", "continuous"])
 def test_scores_of_independent_variables_are_standard_normal(kind):
     generator = np.random.default_rng(5)
-    squares = [
-        upper(fit_pair_couplings(NOISE[kind](generator, (800, 20)), kind=kind).z) ** 2 for _ in range(6)
-    ]
+    squares = [upper(fit_pair_couplings(NOISE[kind](generator, (800, 20)), kind=kind).z) ** 2 for _ in range(6)]
     pairs = 6 * 190
     mean = np.mean(squares)
     # chi-squared: mean 1, standard deviation sqrt(2 / pairs); errors are conservative by up to columns / samples (2 to 5 %)
@@ -90,7 +88,9 @@ def test_couplings_of_the_ising_lattice_are_unbiased_and_their_errors_hold():
         near.append((upper(found.matrix)[bonded] - 0.4) / upper(found.errors)[bonded])
         far.append(upper(found.z)[~bonded])
     pairs, bonds = 3 * 558, 3 * 72
-    assert abs(np.mean(near)) < z_limit(2) / math.sqrt(bonds) + 0.3  # 0.3 errors: the bias that is left at 2 % columns a sample
+    assert (
+        abs(np.mean(near)) < z_limit(2) / math.sqrt(bonds) + 0.3
+    )  # 0.3 errors: the bias that is left at 2 % columns a sample
     assert abs(np.mean(np.square(far)) - 1.0) < z_limit(2) * math.sqrt(2.0 / pairs) + 0.05
 
 

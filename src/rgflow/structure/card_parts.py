@@ -1,13 +1,17 @@
-"""The parts of the structure card, one after the other, each timed, and each refusing on its own without ending the card.
+"""The parts of the structure card, in two lanes, each timed, and each refusing on its own without ending the card.
 
 A part that raises an error of this package for these data is replaced by its "not applicable" form, with the reason in its
 sentence. Units: seconds for the timing.
 """
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+import torch
 
 from rgflow.errors import RgflowError
 from rgflow.records.ladder import Ladder
@@ -73,55 +77,110 @@ class CardParts:
 
 @dataclass
 class _Clock:
-    """Runs parts, times them, and remembers what they could not do."""
+    """Runs parts, times them, and remembers what they could not do; two lanes may use it at once."""
 
     progress: Progress
     timing: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     done: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, name: str, part: Callable[[], Part], instead: Callable[[str], Part]) -> Part:
-        self.progress(name, self.done)
+        with self.lock:
+            self.progress(name, self.done)
         start = time.perf_counter()
+        note = ""
         try:
             found = part()
         except RgflowError as refusal:
-            self.notes.append(f"{name}: {refusal}")
+            note = f"{name}: {refusal}"
             found = instead(str(refusal))
-        self.timing[name] = time.perf_counter() - start
-        self.done += _SHARES[name]
+        with self.lock:
+            self.notes.extend([note] if note else [])
+            self.timing[name] = time.perf_counter() - start
+            self.done = min(self.done + _SHARES[name], 1.0)
         return found
 
 
+@dataclass(frozen=True, eq=False)
+class _CouplingParts:
+    """What rests on the couplings of pairs."""
+
+    couplings: PairCouplings | None
+    order: Index
+    locality: Index
+    coupling_range: CouplingRange | None
+    geometry: Geometry
+    hierarchy: Hierarchy
+
+
+@dataclass(frozen=True, eq=False)
+class _LawParts:
+    """What rests on the samples alone."""
+
+    ladder: Ladder
+    symmetries: tuple[SymmetryTest, ...]
+    basis: Basis
+    dimension: IntrinsicDimension
+    compressibility: Index
+
+
 def run_parts(data: CardInput, *, max_order: int, seed: int, progress: Progress) -> CardParts:
-    """Return every part of the card for prepared data."""
+    """Return every part of the card for prepared data, in two lanes side by side, one a core."""
     clock = _Clock(progress)
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        first = lanes.submit(_coupling_parts, data, clock=clock, max_order=max_order, seed=seed)
+        second = lanes.submit(_law_parts, data, clock=clock, max_order=max_order, seed=seed)
+        pairs, law = first.result(), second.result()
+    return CardParts(
+        couplings=pairs.couplings,
+        order=pairs.order,
+        locality=pairs.locality,
+        coupling_range=pairs.coupling_range,
+        geometry=pairs.geometry,
+        symmetries=law.symmetries,
+        basis=law.basis,
+        hierarchy=pairs.hierarchy,
+        dimension=law.dimension,
+        compressibility=law.compressibility,
+        ladder=law.ladder,
+        notes=tuple(sorted(clock.notes)),
+        timing={name: clock.timing[name] for name in _SHARES if name in clock.timing},
+    )
+
+
+def _coupling_parts(data: CardInput, *, clock: _Clock, max_order: int, seed: int) -> _CouplingParts:
     values, kind, lattice = data.values, data.kind, data.lattice
-    couplings = clock.run("couplings", lambda: fit_pair_couplings(values, kind=kind), lambda _reason: None)
-    fitted = couplings if couplings is not None else None
+    found = clock.run("couplings", lambda: fit_pair_couplings(values, kind=kind), lambda _reason: None)
     order = clock.run(
         "order",
-        lambda: find_order(values, kind=kind, couplings=fitted, lattice=lattice, max_order=max_order, seed=seed),
+        lambda: find_order(values, kind=kind, couplings=found, lattice=lattice, max_order=max_order, seed=seed),
         lambda reason: _absent("order", "Order of the interactions", reason),
     )
     locality = clock.run(
         "locality",
-        lambda: measure_locality(_needed(fitted), samples=values, lattice=lattice, seed=seed),
+        lambda: measure_locality(_needed(found), samples=values, lattice=lattice, seed=seed),
         lambda reason: _absent("locality", "Locality of the couplings", reason),
     )
-    reach = None if lattice is None else clock.run(
-        "range", lambda: measure_range(_needed(fitted), lattice), lambda _reason: None
-    )  # fmt: skip
-    geometry = clock.run("geometry", lambda: recover_geometry(_needed(fitted), lattice=lattice), _no_geometry)
+    reach = None
+    if lattice is not None:
+        reach = clock.run("range", lambda: measure_range(_needed(found), lattice), lambda _reason: None)
+    geometry = clock.run("geometry", lambda: recover_geometry(_needed(found), lattice=lattice), _no_geometry)
+    hierarchy = clock.run(
+        "hierarchy",
+        lambda: scale_hierarchy(values, kind=kind, lattice=lattice, couplings=found, seed=seed),
+        lambda reason: Hierarchy((), _absent("hierarchy", "Persistence of couplings across scales", reason)),
+    )
+    return _CouplingParts(found, order, locality, reach, geometry, hierarchy)
+
+
+def _law_parts(data: CardInput, *, clock: _Clock, max_order: int, seed: int) -> _LawParts:
+    values, kind, lattice = data.values, data.kind, data.lattice
+    climbed = clock.run("ladder", lambda: _climbed(data, max_order=max_order, seed=seed), _no_ladder)
     symmetries = clock.run(
         "symmetries", lambda: symmetry_tests(values, lattice=lattice, kind=kind, seed=seed), lambda _reason: ()
     )
     basis = clock.run("basis", lambda: preferred_basis(values, seed=seed), _no_basis)
-    hierarchy = clock.run(
-        "hierarchy",
-        lambda: scale_hierarchy(values, kind=kind, lattice=lattice, couplings=fitted, seed=seed),
-        lambda reason: Hierarchy((), _absent("hierarchy", "Persistence of couplings across scales", reason)),
-    )
     dimension = clock.run(
         "dimension", lambda: dimension_estimates(values, seed=seed), lambda reason: IntrinsicDimension((), reason)
     )
@@ -131,22 +190,7 @@ def run_parts(data: CardInput, *, max_order: int, seed: int, progress: Progress)
         lambda: compressibility(values, grid=grid, seed=seed),
         lambda reason: _absent("compressibility", "Compressibility", reason),
     )
-    climbed = clock.run("ladder", lambda: _climbed(data, max_order=max_order, seed=seed), _no_ladder)
-    return CardParts(
-        couplings=fitted,
-        order=order,
-        locality=locality,
-        coupling_range=reach,
-        geometry=geometry,
-        symmetries=symmetries,
-        basis=basis,
-        hierarchy=hierarchy,
-        dimension=dimension,
-        compressibility=compressed,
-        ladder=climbed,
-        notes=tuple(clock.notes),
-        timing=clock.timing,
-    )
+    return _LawParts(climbed, symmetries, basis, dimension, compressed)
 
 
 def _climbed(data: CardInput, *, max_order: int, seed: int) -> Ladder:
@@ -172,8 +216,6 @@ def _no_basis(reason: str) -> Basis:
 
 
 def _no_geometry(reason: str) -> Geometry:
-    import torch
-
     return Geometry(
         torch.zeros((0, 2), dtype=torch.int64), torch.zeros(0, dtype=torch.float64), None, None, "undetermined", reason
     )

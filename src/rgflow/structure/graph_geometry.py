@@ -12,7 +12,14 @@ import torch
 from rgflow.lattice.geometry import Lattice
 from rgflow.records.estimate import Estimate
 from rgflow.records.structure_card import Geometry, IndexVerdict
-from rgflow.structure.graph_growth import GrowthFit, ball_growth, dimension_of_growth, filling_radius, giant_component
+from rgflow.structure.graph_growth import (
+    GrowthFit,
+    ball_growth,
+    dimension_of_growth,
+    filling_radius,
+    giant_component,
+    refitted,
+)
 from rgflow.structure.pair_couplings import PairCouplings
 
 __all__ = ["missing_share", "neighbour_agreement", "recover_geometry"]
@@ -158,6 +165,6 @@ def _with_growth(
 def _window_error(growth: np.ndarray, *, fit: GrowthFit, nodes: int) -> float:
     """Return half the range of the dimension over windows of radii that end one and two steps earlier."""
     shorter = [radius for radius in (fit.radius - 1, fit.radius - 2) if radius >= 2]
-    values = [dimension_of_growth(growth, nodes=nodes, radius=radius).dimension for radius in shorter]
+    values = [refitted(growth, nodes=nodes, radius=radius, like=fit).dimension for radius in shorter]
     values.append(fit.dimension)
     return max((max(values) - min(values)) / 2.0, _LEAST_ERROR)

@@ -15,9 +15,17 @@ from scipy.optimize import least_squares
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
-__all__ = ["GrowthFit", "ball_growth", "dimension_of_growth", "filling_radius", "giant_component", "lattice_growth"]
+__all__ = [
+    "GrowthFit",
+    "ball_growth",
+    "dimension_of_growth",
+    "filling_radius",
+    "giant_component",
+    "lattice_growth",
+    "refitted",
+]
 
-_DIMENSIONS = (0.8, 1.6, 2.4, 3.2, 5.0)  # starts of the fit
+_DIMENSIONS = (0.9, 1.7, 2.7, 4.2)  # starts of the fit
 _LEAST_SIDE = 3.0  # sites along an axis: with 2 an axis is one bond, and a cube of 4^d sites would be one of 2^(2 d)
 _LOG_STEP_SPREAD = 0.1  # prior: a step of the graph is 1 lattice step, give or take missing and extra edges
 _RELATIVE_ERROR = 0.02  # of ln B: what a few missing or extra edges do to the mean ball
@@ -77,7 +85,23 @@ def dimension_of_growth(growth: np.ndarray, *, nodes: int, radius: int) -> Growt
     return min(best, key=lambda fit: fit.misfit + abs(math.log(fit.step)) * _RELATIVE_ERROR / _LOG_STEP_SPREAD)
 
 
-def _fitted(growth: np.ndarray, *, nodes: int, radius: int, periodic: bool, diagonals: bool) -> GrowthFit:
+def refitted(growth: np.ndarray, *, nodes: int, radius: int, like: GrowthFit) -> GrowthFit:
+    """Return the same law fitted up to another radius."""
+    starts = (like.dimension,)
+    return _fitted(
+        growth, nodes=nodes, radius=radius, periodic=like.periodic, diagonals=like.diagonals, dimensions=starts
+    )
+
+
+def _fitted(
+    growth: np.ndarray,
+    *,
+    nodes: int,
+    radius: int,
+    periodic: bool,
+    diagonals: bool,
+    dimensions: tuple[float, ...] = _DIMENSIONS,
+) -> GrowthFit:
     radii = np.arange(1, radius + 1)
     target = np.log(growth[radii])
 
@@ -89,7 +113,7 @@ def _fitted(growth: np.ndarray, *, nodes: int, radius: int, periodic: bool, diag
         return np.append((found - target) / _RELATIVE_ERROR / np.sqrt(radius), parameters[1] / _LOG_STEP_SPREAD)
 
     highest = max(math.log(nodes) / math.log(_LEAST_SIDE), 0.5)
-    starts = [start for start in _DIMENSIONS if start < highest] or [highest / 2.0]
+    starts = [start for start in dimensions if start < highest] or [highest / 2.0]
     bounds = ([0.3, -1.5], [highest, 1.5])
     fits = [least_squares(residual, [start, 0.0], bounds=bounds, diff_step=1e-4) for start in starts]
     found = min(fits, key=lambda fit: fit.cost)

@@ -27,8 +27,8 @@ _GAIN_LEVEL = 4.0  # standard errors of the gain: with 20 blocks and 5 ways to a
 _MISSING_AT_MOST = 0.15  # share of unresolved pairs beyond which they may stand behind a gain of higher orders
 _ALL_PAIRS_UP_TO = 40  # variables: the base then holds every pair, beyond it the resolved ones
 _NULL_DRAWS = 3
-_NULL_VARIABLES = 64
-_NULL_SAMPLES = 2_000
+_NULL_VARIABLES = 36
+_NULL_SAMPLES = 1_500
 _DETECTABLE = 0.2  # nats: what a "no" must have been able to see
 
 
@@ -46,8 +46,8 @@ def find_order(
     Shapes: `samples` (samples, variables), spins as -1 and 1, real variables in any unit. `couplings` saves the pair fit.
     Terms of three and four: of spins all sets, or those that hang together through resolved pairs and triples with large
     moments; of real variables powers and the pairs of variables that are coupled; of categories triples, by a score test.
-    Errors: the order is a whole number and has none; the sentence states the gains behind it. Nulls use at most 64 variables
-    and 2,000 samples.
+    Errors: the order is a whole number and has none; the sentence states the gains behind it. Nulls use at most 36 variables
+    and 1,500 samples.
     """
     values = torch.as_tensor(samples).detach().cpu().to(torch.float64).numpy()
     found = couplings if couplings is not None else fit_pair_couplings(values, kind=kind)
