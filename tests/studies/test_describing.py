@@ -1,7 +1,11 @@
 """`describe` hands the structure room the data that were asked for, and says everything that was done to them."""
 
+import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 
@@ -9,7 +13,9 @@ import rgflow
 from rgflow import structure
 from rgflow.errors import DataError, SettingError
 from rgflow.records.dataset import Dataset
+from rgflow.report.data_json import data_schema
 from tests.report.structure_examples import ising_report
+from tests.tolerances import z_limit
 
 TABLE = torch.arange(120, dtype=torch.float64).reshape(40, 3).sin()
 
@@ -89,3 +95,50 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(handed):
     with pytest.raises(DataError, match="nothing"):
         rgflow.describe("nothing")
     assert handed == []
+
+
+def ising(seed: int) -> str:
+    return rgflow.describe("ising:4x4:T=2.5:samples=300", max_order=2, seed=seed).to_json()
+
+
+@pytest.fixture(scope="module")
+def document() -> str:
+    """A card that is really made: 300 samples of an Ising model on a torus of 16 sites, coupling 0.4."""
+    return ising(0)
+
+
+def untimed(text: str) -> dict:
+    return {key: value for key, value in json.loads(text).items() if key not in ("timing", "seed")}
+
+
+def test_a_real_card_keeps_the_schema_and_finds_what_was_planted(document):
+    found = json.loads(document)
+    jsonschema.Draft202012Validator(json.loads(data_schema())).validate(found)
+    assert found["order"]["estimate"]["value"] == 2.0
+    rungs = {rung["name"]: rung for rung in found["ladder"]["rungs"]}
+    fair = rungs["independent"]["deficit"]
+    assert fair["value"] > z_limit(1) * fair["error"]
+    assert rungs["2-local"]["parameters"] == 16 + 120
+    nearest = found["coupling_range"]["strengths"][0]
+    assert abs(nearest["value"] - 0.4) < z_limit(1) * nearest["error"]
+    assert (found["kind"], found["grid"], found["periodic"]) == ("spin", [4, 4], True)
+
+
+def test_one_seed_gives_one_card_and_two_seeds_differ(document):
+    assert untimed(ising(0)) == untimed(document) != untimed(ising(1))
+
+
+def test_coins_have_no_structure_and_get_no_suggestion():
+    coins = torch.randint(0, 2, (300, 9), generator=torch.Generator().manual_seed(4)) * 2.0 - 1.0
+    card = rgflow.describe(coins, grid=(3, 3), max_order=2, seed=0).card
+    assert card.implications == ()
+    assert (card.order.verdict, card.geometry.verdict) == ("no", "no")
+    assert card.coupling_range is not None
+    assert card.coupling_range.reach is None
+
+
+def test_the_python_example_of_the_tutorial_runs(capsys):
+    text = (Path(__file__).parents[2] / "docs" / "structure_of_data.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    exec(compile(block, "structure_of_data.md", "exec"), {})
+    assert "indices beside their nulls" in capsys.readouterr().out
