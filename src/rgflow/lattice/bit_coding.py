@@ -13,7 +13,7 @@ from rgflow.lattice.random_streams import streams
 from rgflow.lattice.spin_systems import PairSystem
 from rgflow.lattice.thresholds import probability_words
 
-__all__ = ["bit_coded_refusal", "bit_coded_states", "flip_words", "pull_words"]
+__all__ = ["bit_coded_refusal", "bit_coded_states", "pull_words"]
 
 _BITS = 64
 _MOST_NEIGHBOURS = 7  # three bit planes count to 7
@@ -34,19 +34,10 @@ def bit_coded_refusal(system: PairSystem) -> str:
 
 def pull_words(system: PairSystem) -> np.ndarray:
     """Return 2^64 P(s = 1) by number of neighbours (0..7) and how many of them pull up, where couplings have one size."""
-    return probability_words(1.0 / (1.0 + np.exp(-2.0 * _pull(system))))
-
-
-def flip_words(system: PairSystem) -> np.ndarray:
-    """Return 2^64 min(1, exp(-2 s h)) by spin (-1, 1), number of neighbours and how many of them pull up."""
-    pull = _pull(system)
-    return probability_words(np.exp(np.minimum(0.0, np.stack([2.0 * pull, -2.0 * pull]))))
-
-
-def _pull(system: PairSystem) -> np.ndarray:
     size = abs(float(system.couplings[0])) if len(system.couplings) else 0.0
     counts = np.arange(_MOST_NEIGHBOURS + 1)
-    return size * (2.0 * counts[None, :] - counts[:, None]) + float(system.fields[0])
+    pull = size * (2.0 * counts[None, :] - counts[:, None]) + float(system.fields[0])
+    return probability_words(1.0 / (1.0 + np.exp(-2.0 * pull)))
 
 
 def bit_coded_states(system: PairSystem, *, plan: SamplingPlan) -> np.ndarray:

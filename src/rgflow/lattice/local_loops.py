@@ -96,22 +96,30 @@ def square_heat_bath(spins, thresholds, width, stream, discard, every, out):
 
 
 @njit(**_OPTIONS)
-def pulling_up(spins, i, first, last, neighbours, signs):
-    """Return how many of the neighbours first <= k < last pull spin i up, for couplings of one size."""
-    total = np.int64(0)
-    for k in range(first, last):
-        total += np.int64(signs[k]) * np.int64(spins[neighbours[k]])
-    return (total + last - first) >> 1
-
-
-@njit(**_OPTIONS)
 def counted_heat_bath_sweep(spins, starts, neighbours, signs, thresholds, a, b):
-    """Redraw every spin in order where couplings have one size: 2^64 P(1) = thresholds[degree, neighbours pulling up]."""
+    """Redraw every spin in order where couplings have one size and sites at most 7 neighbours.
+
+    2^64 P(1) = thresholds[degree, neighbours that pull up].
+    """
     for i in range(spins.shape[0]):
         first, last = np.int64(starts[i]), np.int64(starts[i + 1])
-        up = pulling_up(spins, i, first, last, neighbours, signs)
+        degree = last - first
+        # Written out in place: as a loop, or as a function, these few terms take several times as long.
+        total, k = np.int64(0), first
+        if last - k >= 4:
+            total += np.int64(signs[k]) * np.int64(spins[neighbours[k]])
+            total += np.int64(signs[k + 1]) * np.int64(spins[neighbours[k + 1]])
+            total += np.int64(signs[k + 2]) * np.int64(spins[neighbours[k + 2]])
+            total += np.int64(signs[k + 3]) * np.int64(spins[neighbours[k + 3]])
+            k += 4
+        if last - k >= 2:
+            total += np.int64(signs[k]) * np.int64(spins[neighbours[k]])
+            total += np.int64(signs[k + 1]) * np.int64(spins[neighbours[k + 1]])
+            k += 2
+        if last - k >= 1:
+            total += np.int64(signs[k]) * np.int64(spins[neighbours[k]])
         word, a, b = advance(a, b)
-        spins[i] = np.int8(2 * np.int64(word < thresholds[last - first, up]) - 1)
+        spins[i] = np.int8(2 * np.int64(word < thresholds[degree, (total + degree) >> 1]) - 1)
     return a, b
 
 
@@ -121,26 +129,6 @@ def counted_heat_bath(spins, starts, neighbours, signs, thresholds, stream, disc
     a, b = stream[0], stream[1]
     for sweep in range(discard + every * out.shape[0]):
         a, b = counted_heat_bath_sweep(spins, starts, neighbours, signs, thresholds, a, b)
-        done = sweep + 1 - discard
-        if done > 0 and done % every == 0:
-            out[done // every - 1] = spins
-    stream[0], stream[1] = a, b
-
-
-@njit(**_OPTIONS)
-def counted_metropolis(spins, starts, neighbours, signs, thresholds, stream, discard, every, out):
-    """Metropolis for couplings of one size: 2^64 P(flip) = thresholds[spin is 1, degree, neighbours pulling up]."""
-    a, b = stream[0], stream[1]
-    sites = spins.shape[0]
-    for sweep in range(discard + every * out.shape[0]):
-        for _ in range(sites):
-            word, a, b = advance(a, b)
-            i = np.int64(((word >> _U32) * np.uint64(sites)) >> _U32)
-            first, last = np.int64(starts[i]), np.int64(starts[i + 1])
-            up = pulling_up(spins, i, first, last, neighbours, signs)
-            old = np.int64(spins[i])
-            word, a, b = advance(a, b)
-            spins[i] = np.int8(old * (1 - 2 * np.int64(word < thresholds[(old + 1) >> 1, last - first, up])))
         done = sweep + 1 - discard
         if done > 0 and done % every == 0:
             out[done // every - 1] = spins

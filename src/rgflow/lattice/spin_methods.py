@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rgflow.lattice import cluster_loops, local_loops, term_loops
-from rgflow.lattice.bit_coding import bit_coded_refusal, bit_coded_states, flip_words, pull_words
+from rgflow.lattice.bit_coding import bit_coded_refusal, bit_coded_states, pull_words
 from rgflow.lattice.chain_running import run_side_by_side, spin_starts
 from rgflow.lattice.methods import Draw, Method, Observable, SamplingPlan, valid_always
 from rgflow.lattice.random_streams import streams
@@ -63,9 +63,6 @@ def _square_thresholds(plan: SamplingPlan) -> np.ndarray | None:
 def _metropolis(plan: SamplingPlan) -> Draw:
     system = pair_system(plan.model, shape=plan.shape)
     table = system.table
-    if not bit_coded_refusal(system):
-        tables = (table.starts, table.neighbours, coupling_signs(table.couplings), flip_words(system))
-        return _pair_draw(_loop(plan, loop=local_loops.counted_metropolis, tables=tables), system)
     tables = (table.starts, table.neighbours, table.couplings, system.fields)
     return _pair_draw(_loop(plan, loop=local_loops.metropolis, tables=tables), system)
 
