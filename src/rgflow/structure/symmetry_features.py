@@ -114,8 +114,10 @@ def _lattice_tuples(shape: tuple[int, ...], *, sites: int) -> Iterator[np.ndarra
     for a, b in itertools.combinations(range(len(shape)), 2):
         yield from _inside(lattice, [tuple(axes[a]), tuple(axes[b])], channels=channels)
     yield from _inside(lattice, [tuple(axes[0]), tuple(2 * axes[0])], channels=channels)
-    for channel in range(1, channels):
-        yield np.stack([np.arange(lattice.sites), np.arange(lattice.sites) + channel * lattice.sites], axis=1)
+    for channel, axis in itertools.product(range(1, channels), [0 * axes[0], *axes]):
+        # A channel beside the one before, at the same site and one step on along each axis.
+        for row in _inside(lattice, [tuple(axis)], channels=1):
+            yield row + np.array([0, lattice.sites]) + lattice.sites * (channel - 1)
 
 
 def _inside(lattice: Lattice, steps: list[tuple[int, ...]], *, channels: int) -> Iterator[np.ndarray]:

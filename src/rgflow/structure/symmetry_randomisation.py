@@ -14,12 +14,13 @@ from scipy.special import ndtr, ndtri
 
 from rgflow.structure.symmetry_features import DifferenceBlocks
 
-__all__ = ["Randomisation", "merged_blocks", "randomisation_test"]
+__all__ = ["MergedBlocks", "Randomisation", "merged_blocks", "randomisation_test"]
 
 _POWER = 0.8  # the share of cases in which a violation of the size `detectable` is seen
 _STATISTICS = 5  # largest single feature, largest total of a family, and sums of squares of orders 1, 2 and 3
 _CORRELATED = 0.05  # correlation of neighbouring blocks from which on they are joined (errors are then 5 % too small)
-_FEWEST = 32  # blocks; with fewer the coarsest p-value or the power of the test would suffer
+_USABLE = 0.25  # of what joining cannot remove; beyond it blocks further apart are correlated too
+_FEWEST = 16  # blocks; 2^16 patterns of signs still resolve a p-value of 0.0001
 _FIRST_DRAWS = 1000
 _PROMISING = 0.02  # p-values above it need no finer resolution: every level in use is far below
 _ROUNDING = 1e-10  # share of the variance of a family below which a total is rounding of float32 products only
@@ -40,35 +41,50 @@ class Randomisation:
     varied: bool
 
 
-def randomisation_test(
-    families: Sequence[DifferenceBlocks], *, orders: Sequence[int], level: float, seed: int
-) -> Randomisation:
+@dataclass(frozen=True, eq=False)
+class MergedBlocks:
+    """Differences of all families in the same blocks, and the correlation of neighbouring blocks that is left."""
+
+    families: list[DifferenceBlocks]
+    correlation: float
+
+    @property
+    def usable(self) -> bool:
+        """Whether the correlation that is left can be corrected for: neighbours only are correlated then."""
+        return self.correlation <= _USABLE
+
+
+def randomisation_test(merged: MergedBlocks, *, orders: Sequence[int], level: float, seed: int) -> Randomisation:
     """Return the p-value (draws at least as extreme, the observed one included) / draws, and what could be seen.
 
     The five statistics of every draw are turned into ranks among all draws, the smallest rank is the draw's verdict, and
     the observed verdict is ranked among those of all draws: exact, without any correction for five looks. First 999 draws;
     only where their p-value is below 0.02 it is replaced by that of as many fresh draws as `level`, the level of this one
     test, asks for. (P(p <= a) <= a stays true: below 0.02 by the fresh draws, above it by the first ones.)
-    Errors: `detectable` rests on normal tails beyond the draws.
+    Where neighbouring blocks keep a correlation r, the draws' scores are enlarged by sqrt(1 + 2 r), the error that flips of
+    independent signs miss. Errors: `detectable` rests on normal tails beyond the draws.
     Source: Pesarin 2001, Multivariate permutation tests, ch. 6 (nonparametric combination, Tippett's function).
     """
+    families, missed = merged.families, math.sqrt(1 + 2 * merged.correlation)
     count = len(families[0].blocks)
     generator = np.random.default_rng(seed)
-    first = _statistics(families, orders=orders, signs=_signs(generator, draws=_FIRST_DRAWS, blocks=count))
+    first = _statistics(
+        families, orders=orders, signs=_signs(generator, draws=_FIRST_DRAWS, blocks=count), scale=missed
+    )
     if not first.any():
         return Randomisation(1.0, 0.0, math.inf, count, False)
     p_value = _combined(first)
     if p_value <= _PROMISING:
         # Each of the five statistics has one largest draw, so p is a multiple of up to 5 / draws.
         draws = max(_FIRST_DRAWS, math.ceil((_STATISTICS + 1) / level))
-        p_value = _combined(
-            _statistics(families, orders=orders, signs=_signs(generator, draws=draws, blocks=count)),
-        )
+        signs = _signs(generator, draws=draws, blocks=count)
+        p_value = _combined(_statistics(families, orders=orders, signs=signs, scale=missed))
     needed = _needed_score(first[1:, 0], level=level / _STATISTICS) + float(ndtri(_POWER))
     sizes = [_sizes(family) for family in families]
     effect = max(float(size.effects.max(initial=0.0)) for size in sizes)
     # Nine of ten moments are seen better than `detectable` says.
-    detectable = needed * float(np.quantile(np.concatenate([size.errors for size in sizes]), 0.9))
+    errors = np.concatenate([size.errors for size in sizes])
+    detectable = needed * float(np.quantile(errors, 0.9)) if len(errors) else 0.0  # 0: constants, seen at once
     return Randomisation(p_value, effect, detectable, count, True)
 
 
@@ -93,36 +109,41 @@ def _signs(generator: np.random.Generator, *, draws: int, blocks: int) -> np.nda
     return signs
 
 
-def _statistics(families: Sequence[DifferenceBlocks], *, orders: Sequence[int], signs: np.ndarray) -> np.ndarray:
-    """Return the five statistics of every draw, (draws, 5); the observed ones stand in the first row."""
+def _statistics(
+    families: Sequence[DifferenceBlocks], *, orders: Sequence[int], signs: np.ndarray, scale: float
+) -> np.ndarray:
+    """Return the five statistics of every draw, (draws, 5); the observed ones stand in the first row, unscaled."""
     table = np.zeros((len(signs), _STATISTICS))
     for family, order in zip(families, orders, strict=True):
-        scale = np.sqrt((family.blocks**2).sum(0))
-        alive = scale > 0
+        lengths = np.sqrt((family.blocks**2).sum(0))
+        alive = lengths > 0
         if not alive.any():
             continue
-        scores = signs @ (family.blocks[:, alive] / scale[alive]).astype(np.float32)
+        scores = signs @ (family.blocks[:, alive] / lengths[alive]).astype(np.float32)
         np.maximum(table[:, 0], np.abs(scores).max(1), out=table[:, 0])
         table[:, 1 + min(order, 3)] += np.einsum("bf,bf->b", scores, scores)
         total = family.blocks.sum(1)
         size = math.sqrt(float((total**2).sum()))
-        if size > 0 and size**2 > _ROUNDING * float((scale**2).sum()):
+        if size > 0 and size**2 > _ROUNDING * float((lengths**2).sum()):
             np.maximum(table[:, 1], np.abs(signs @ (total / size).astype(np.float32)), out=table[:, 1])
+    table[1:, :2] *= scale
+    table[1:, 2:] *= scale**2
     return table
 
 
-def merged_blocks(make: Callable[[int], Iterator[DifferenceBlocks]], *, blocks: int) -> list[DifferenceBlocks]:
+def merged_blocks(make: Callable[[int], Iterator[DifferenceBlocks]], *, blocks: int) -> MergedBlocks:
     """Return the differences in so many blocks that neighbouring ones are uncorrelated: pairs are joined until they are.
 
+    Joining two blocks of correlation r leaves at least r / (2 (1 + r)) between the joined ones, where only neighbours are
+    correlated: the larger of that and of what is measured (less two standard errors) decides.
     Errors: sees correlation between consecutive samples only; interleaved chains must be put one after the other before.
     """
     families = list(make(blocks))
-    while (
-        len(families[0].blocks) >= 2 * _FEWEST
-        and _correlation(families) > _CORRELATED + 2 / math.sqrt(len(families[0].blocks))  # two standard errors
-    ):
+    correlation = _correlation(families)
+    while correlation > _CORRELATED and len(families[0].blocks) >= 2 * _FEWEST:
         families = [_joined(family) for family in families]
-    return families
+        correlation = max(_correlation(families), correlation / (2 * (1 + correlation)))
+    return MergedBlocks(families, correlation)
 
 
 def _joined(family: DifferenceBlocks) -> DifferenceBlocks:
@@ -131,13 +152,16 @@ def _joined(family: DifferenceBlocks) -> DifferenceBlocks:
 
 
 def _correlation(families: Sequence[DifferenceBlocks]) -> float:
-    """Return the largest correlation of neighbouring blocks over the families, each pooled over its features."""
+    """Return the largest correlation of neighbouring blocks over families, pooled over features, less two errors."""
     found = [0.0]
     for family in families:
         centred = family.blocks - family.blocks.mean(0)
-        variance = (centred**2).sum()
+        variance = float((centred**2).sum())
         if variance > 0:
-            found.append(float((centred[1:] * centred[:-1]).sum() / variance))
+            # Independent blocks: the pooled correlation has variance sum of C^2 / (trace C)^2 / blocks, C the covariance.
+            narrow = centred if centred.shape[0] > centred.shape[1] else centred.T
+            error = math.sqrt(float(((narrow.T @ narrow) ** 2).sum()) / len(centred)) / variance
+            found.append(float((centred[1:] * centred[:-1]).sum()) / variance - 2 * error)
     return max(found)
 
 

@@ -26,6 +26,7 @@ from rgflow.structure.symmetry_candidates import (
     lattice_candidates,
     random_set,
 )
+from rgflow.structure.symmetry_chains import interleaved_chains
 from rgflow.structure.symmetry_classes import permutation_classes
 from rgflow.structure.symmetry_features import block_differences, feature_families
 from rgflow.structure.symmetry_randomisation import Randomisation, merged_blocks, randomisation_test
@@ -37,7 +38,7 @@ Kind = Literal["spin", "categorical", "continuous"]
 _BLOCKS = 500  # with 500 signs the normal tail of a score is good to 5 standard errors, and time is that of 500 samples
 _FEWEST_SAMPLES = 16  # 2^16 patterns of signs: a p-value of 0.0005 needs 2^11
 _COARSE = 0.3  # standard deviations: between the small (0.2) and medium (0.5) effects of Cohen 1988, ch. 2
-_CENTRED_BLOCK = 5  # samples; subtracting their mean costs a skewness (1 - 1/4)^(3/2) or less of its size
+_CENTRED_BLOCK = 5  # samples: what is left of a skewness is (1 - 2/5) / sqrt(1 - 1/5) = 0.67 of it
 _CLIP = 5.0  # standard deviations; 6e-7 of Gaussian values lie beyond, and one outlier no longer rules a moment
 _LARGEST_CLASSED = 600  # variables; comparing all profiles costs their cube (some 3 s at 600)
 
@@ -49,7 +50,7 @@ def symmetry_tests(
     kind: Kind = "continuous",
     transformations: Sequence[object] = (),
     level: float = 0.01,
-    chains: int = 1,
+    chains: int | None = None,
     seed: int,
 ) -> tuple[SymmetryTest, ...]:
     """Return one test for every candidate symmetry: of the lattice, of signs, of permutations, and those given.
@@ -57,7 +58,8 @@ def symmetry_tests(
     Shapes: `samples` (samples, variables), channels one after the other where there are more variables than sites.
     With a periodic `lattice`: translations, reflections, quarter turns. With an open one translation means that two windows
     of the lattice have one law. `transformations` holds permutations, signs or maps of samples, or pairs (name, ...).
-    `chains`: rows k, k + chains, ... are one Markov chain each, in order. Correlated neighbours are found and joined.
+    `chains`: rows k, k + chains, ... are one Markov chain each, in order; None reads the number off the autocorrelation.
+    Correlated neighbours of a chain are then found and joined; where too few blocks are left the verdict is "undetermined".
     Signs of continuous variables flip about an unknown centre: every block of samples, spread over the data, is taken about
     its own mean. Without a lattice variables are permuted after each is replaced by its ranks (units and shapes of single
     laws are no violation).
@@ -69,7 +71,7 @@ def symmetry_tests(
     >>> [test.verdict for test in symmetry_tests(noise, seed=0)]
     ['yes', 'yes', 'yes', 'yes']
     """
-    values = _checked(samples, kind=kind, level=level, chains=chains)
+    values = _chain_by_chain(_checked(samples, kind=kind, level=level), chains=chains, seed=seed)
     sites = len(values)
     shape = () if lattice is None else lattice.shape
     if lattice is not None and sites % lattice.sites:
@@ -92,10 +94,10 @@ def _tested(candidate: Candidate, values: np.ndarray, *, kind: Kind, level: floa
     pair, size = _prepared_pair(candidate, values, kind=kind, seed=seed)
     families = feature_families(len(pair.first), shape=pair.shape, two_valued=kind == "spin", seed=seed)
     blocks = pair.first.shape[1] // size
-    differences = merged_blocks(lambda count: block_differences(pair, families=families, blocks=count), blocks=blocks)
+    merged = merged_blocks(lambda count: block_differences(pair, families=families, blocks=count), blocks=blocks)
     orders = [sum(family.exponents) for family in families]
-    outcome = randomisation_test(differences, orders=orders, level=level, seed=seed)
-    verdict = _verdict(outcome, level=level)
+    outcome = randomisation_test(merged, orders=orders, level=level, seed=seed)
+    verdict = _verdict(outcome, usable=merged.usable, level=level)
     return SymmetryTest(
         name=candidate.name,
         meaning=candidate.meaning,
@@ -105,7 +107,7 @@ def _tested(candidate: Candidate, values: np.ndarray, *, kind: Kind, level: floa
         orbits=candidate.orbits,
         variables=len(values),
         verdict=verdict,
-        sentence=_sentence(outcome, verdict=verdict, meaning=candidate.meaning),
+        sentence=_sentence(outcome, verdict=verdict, usable=merged.usable, meaning=candidate.meaning),
     )
 
 
@@ -160,18 +162,25 @@ def _class_test(values: np.ndarray, *, kind: Kind, shape: tuple[int, ...], level
     return _tested(candidate, values[:, half:], kind=kind, level=level, seed=seed)
 
 
-def _verdict(outcome: Randomisation, *, level: float) -> IndexVerdict:
+def _verdict(outcome: Randomisation, *, usable: bool, level: float) -> IndexVerdict:
     if not outcome.varied:
         return "not applicable"
+    if not usable:
+        return "undetermined"
     if outcome.p_value < level:
         return "no"
     return "yes" if outcome.detectable <= _COARSE else "undetermined"
 
 
-def _sentence(outcome: Randomisation, *, verdict: IndexVerdict, meaning: str) -> str:
+def _sentence(outcome: Randomisation, *, verdict: IndexVerdict, usable: bool, meaning: str) -> str:
     seen = f"a difference of {outcome.detectable:.2g} standard deviations in any one moment would be seen in 80 of 100 cases"
     if verdict == "not applicable":
         return f"Nothing changes under this transformation ({meaning}); there is nothing to test."
+    if not usable:
+        return (
+            f"Neighbouring samples are so correlated that {outcome.blocks} blocks of them still are: p = {outcome.p_value:.2g}"
+            f" for {meaning} is too small by an unknown factor; give samples further apart."
+        )
     if verdict == "no":
         return (
             f"The law changes under {meaning}: p = {outcome.p_value:.2g}, and one moment differs by {outcome.effect:.2g}"
@@ -190,7 +199,7 @@ def _normal_scores(values: np.ndarray) -> np.ndarray:
     return ndtri((rankdata(values, axis=1) - 1 / 2) / values.shape[1])
 
 
-def _checked(samples: object, *, kind: str, level: float, chains: int) -> np.ndarray:
+def _checked(samples: object, *, kind: str, level: float) -> np.ndarray:
     values = torch.as_tensor(samples).detach().cpu().to(torch.float64)
     values = values.reshape(len(values), -1).numpy() if values.ndim > 1 else values[:, None].numpy()
     if kind not in ("spin", "categorical", "continuous"):
@@ -201,12 +210,18 @@ def _checked(samples: object, *, kind: str, level: float, chains: int) -> np.nda
         raise DataError(f"{len(values)} samples given; a symmetry test needs at least {_FEWEST_SAMPLES}")
     if not np.isfinite(values).all():
         raise DataError("samples contain NaN or infinite values; remove or impute them first")
-    if not 1 <= chains <= len(values):
-        raise SettingError(f"chains is {chains}; it must lie between 1 and the number of samples, {len(values)}")
     if kind == "spin" and len(np.unique(values)) > 2:
         raise DataError("kind is 'spin' but the samples have more than two values; give 'categorical' or 'continuous'")
     if kind == "spin":
         low, high = values.min(), values.max()
         values = np.where(values > low, 1.0, -1.0) if low < high else np.ones_like(values)
-    order = np.argsort(np.arange(len(values)) % chains, kind="stable")
-    return np.ascontiguousarray(values[order].T)
+    return np.ascontiguousarray(values.T)
+
+
+def _chain_by_chain(values: np.ndarray, *, chains: int | None, seed: int) -> np.ndarray:
+    samples = values.shape[1]
+    if chains is None:
+        chains = interleaved_chains(values, seed=seed)
+    if not 1 <= chains <= samples:
+        raise SettingError(f"chains is {chains}; it must lie between 1 and the number of samples, {samples}")
+    return values if chains == 1 else values[:, np.argsort(np.arange(samples) % chains, kind="stable")]
