@@ -8,7 +8,7 @@ whether the sides are equal or not: it says that no direction is preferred.
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -70,6 +70,17 @@ class LatticeFamily:
         sets = "pairs" if self.order == 2 else f"sets of up to {self.order} sites"
         odd = ", none of an odd number of spins" if self.even else " and fields"
         return f"{sets} within {reach_text(self.reach)} spacings have couplings{odd}, {words[self.sharing]}"
+
+    def twin(self, max_order: int) -> str:
+        """The name of an untied family with few terms more than this untied one, "" where there is none."""
+        if self.sharing != "none":
+            return ""
+        if self.even:
+            return replace(self, even=False).name
+        cubic = (
+            self.order == 3 and max_order > 3 and not self.chain
+        )  # a plaquette for each site is all that order 4 adds
+        return replace(self, order=4).name if cubic else ""
 
     def terms(self, lattice: Lattice) -> Terms:
         """Return the terms on a lattice."""
