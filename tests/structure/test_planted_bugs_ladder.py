@@ -18,10 +18,6 @@ def local_scores() -> None:
     climbed.test_held_out_scores_equal_the_reference("B.ladder3x4.M1000.spatial_local.test")
 
 
-def potts() -> None:
-    kinds.test_known_laws_are_found("Potts ring with field")
-
-
 PASSED_OVER = rule.test_a_rung_above_two_standard_errors_is_passed_over
 RIVALS = rule.test_two_rungs_that_do_not_contain_each_other_leave_the_question_open
 CORRELATED = rule.test_errors_of_correlated_differences_count_effective_samples
@@ -43,7 +39,9 @@ TWO = kinds.test_categories_with_two_levels_are_spins
 TERMS = kinds.test_powers_and_pairs_make_the_terms_of_phi_4
 UNITS = kinds.test_units_and_origin_of_real_variables_do_not_matter
 WELLS = kinds.test_drawn_double_wells_obey_the_virial_theorem
-POWER = kinds.test_power_rises_with_samples_and_too_few_are_not_answered_wrongly
+POWER = kinds.test_the_need_is_the_fewest_samples_from_which_on_most_answers_are_right
+POTTS = kinds.test_rungs_of_categories_have_the_parameters_that_one_counts_by_hand
+SPECTRUM = kinds.test_a_spectrum_is_the_polynomial_with_all_displacements
 
 BUGS = [
     ("ladder_rule", "if _z(deficit) < ACCEPTED", "if _z(deficit) < 9.0 * ACCEPTED", PASSED_OVER),
@@ -68,9 +66,10 @@ BUGS = [
     ("ladder_variables", "scale.apply(values, seed=seed)", "values", UNITS),
     ("ladder_real_models", "(len(part) / len(samples))", "(len(part) / len(samples) / 2)", PAIRS),
     ("ladder_real_models", "- 0.5 * (slopes**2).sum(1)", "- (slopes**2).sum(1)", GAUSSIAN),
+    ("ladder_real_models", "1, axis=axis)", "2, axis=axis)", SPECTRUM),
     ("ladder_category_models", "return matrix + matrix.T", "return matrix", TWO),
     ("rungs_real", "own.append(first + pairs.tie)", "own.append(pairs.tie)", TERMS),
-    ("rungs_categories", 'fields=coupling != "Potts, no fields"', "fields=True", potts),
+    ("rungs_categories", 'fields=coupling != "Potts, no fields"', "fields=True", POTTS),
     ("planted_reals", "(1.0 - strength) * grid**2", "grid**2", WELLS),
     ("power_curves", "if point.correct.value < share:", "if point.correct.value > share:", POWER),
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from rgflow.structure.terms import Terms, all_terms, untied
 __all__ = ["spin_rungs"]
 
 TABLE_SITES = 16  # 65,536 states: more than samples fill
+FAR_SITES = 64  # spins up to which a rung of pairs at any distance, the same everywhere, is affordable
 LARGE = 128  # spins from which untied rungs that another one nearly repeats are left out to save time
 MOST_TERMS = 60_000  # terms of one fit: all pairs of 256 spins are 32,896; far beyond it a fit takes minutes
 LOOP_SECONDS, DENSE_SECONDS, NEWTON_SECONDS = 5e-8, 1e-8, 1e-9  # each incidence and sample, measured
@@ -93,7 +94,8 @@ def _all_sets(sites: int, max_order: int) -> list[PlannedRung]:
 def _on_lattice(lattice: Lattice, max_order: int) -> list[PlannedRung]:
     met = {_fingerprint(all_terms(lattice.sites, 2))} if lattice.sites <= TABLE_SITES else set()
     found = []
-    for family in lattice_families(lattice, max_order=max_order, signs=(True, False)):
+    far = math.inf if lattice.sites <= FAR_SITES else None
+    for family in lattice_families(lattice, max_order=max_order, signs=(True, False), far=far):
         terms = family.terms(lattice)
         if _fingerprint(terms) not in met:
             met.add(_fingerprint(terms))
