@@ -49,6 +49,9 @@ from .planted_catalogue import planted_laws as planted_laws
 from .planted_catalogue import planted_problems as planted_problems
 from .planted_problem import PlantedLaw as PlantedLaw
 from .planted_problem import PlantedProblem as PlantedProblem
+from .power_curves import PowerCurve as PowerCurve
+from .power_curves import PowerPoint as PowerPoint
+from .power_curves import ladder_power as ladder_power
 from .pseudo_likelihood import TermsFit as TermsFit
 from .pseudo_likelihood import fit_terms as fit_terms
 from .pseudo_likelihood import log_pseudo_likelihood as log_pseudo_likelihood
