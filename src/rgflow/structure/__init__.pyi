@@ -23,6 +23,7 @@ from .fit_memory import forecast_memory as forecast_memory
 from .fitting import fit_hamiltonian as fit_hamiltonian
 from .graph_geometry import neighbour_agreement as neighbour_agreement
 from .graph_geometry import recover_geometry as recover_geometry
+from .hamiltonian_density import HamiltonianDensity as HamiltonianDensity
 from .interaction_order import find_order as find_order
 from .interaction_screening import fit_by_screening as fit_by_screening
 from .intrinsic_dimension import IntrinsicDimension as IntrinsicDimension
