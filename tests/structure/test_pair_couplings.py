@@ -153,7 +153,7 @@ def test_unusable_input_is_refused_with_what_is_needed():
     with pytest.raises(DataError, match="two"):
         fit_pair_couplings(np.random.default_rng(0).integers(0, 3, size=(100, 3)), kind="spin")
     with pytest.raises(SettingError, match="kind"):
-        fit_pair_couplings(np.zeros((100, 3)), kind="colour")
+        fit_pair_couplings(np.zeros((100, 3)), kind="colour")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_coupled_pair_of_real_variables_is_found_among_many():

@@ -81,8 +81,8 @@ BUGS = [
     ),
     (
         "structure.coupling_range",
-        "return Estimate(1.0 / rate,",
-        "return Estimate(rate,",
+        "return Estimate(1.0 / float(rate),",
+        "return Estimate(float(rate),",
         ranges.test_the_decay_length_of_an_exponential_is_found_within_its_error,
     ),
     (

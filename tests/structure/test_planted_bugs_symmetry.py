@@ -52,10 +52,10 @@ BUGS = [
     ("null_data", "np.where(np.diag(triangular) < 0, -1.0, 1.0)", "1.0", HAAR),
     ("null_data", "fresh[zero] = spectrum[zero]", "fresh[zero] = 0 * spectrum[zero]", phases),
     ("null_data", ".mean(0) / math.prod(sides))", ".mean(0))", SPECTRUM),
-    ("symmetry_testing", "way = replace(way, run=size)", "pass", fresh_alarms),
+    ("symmetry_testing", "runs.mean(2, keepdims=True)", "runs.mean((1, 2), keepdims=True)", fresh_alarms),
     ("symmetry_testing", "if outcome.p_value < level:", "if outcome.p_value < 1e-9:", USERS),
     ("symmetry_testing", "outcome.detectable <= _COARSE", "outcome.detectable >= 0", FEW),
-    ("symmetry_candidates", "rows + sites * channel for channel", "rows + 0 * channel for channel", CHANNELS),
+    ("symmetry_features", "np.array([0, lattice.sites])", "np.array([0, 0])", CHANNELS),
     ("symmetry_candidates", "return CandidatePair(first, self._image(second)", "return CandidatePair(first, (second)", USERS),
     ("symmetry_features", "(square - 3) * values", "(square - square) * values", SKEWED),
     ("symmetry_chains", "best.argmax()) + 1", "best.argmax())", INTERLEAVED),
@@ -65,7 +65,7 @@ BUGS = [
     ("compression", "(2 * math.log(2) * variables)", "(math.log(2) * variables)", LOG_DETERMINANT),
     ("compression", "float(np.mean(entropies)) - gaussian_saving", "float(entropies[0]) - gaussian_saving", ORDER),
     ("basis_preference", "- error).mean())", ").mean())", COINS),
-    ("basis_preference", "- rotation * (1 - projected**2).mean(0)", "- 0 * rotation", RESTORED),
+    ("basis_preference", "np.sqrt(kept)) @ axes.T", "np.sqrt(kept))", RESTORED),
     ("basis_preference", "/ size) / (root - 1)", "/ size) / root", SPARSITY),
 ]  # fmt: skip
 

@@ -43,7 +43,7 @@ def excess(values, *, levels, cells):
 @cache
 def nulls(name):
     make, draws, settings = {
-        "spins": (spins, 60, {"lattice": LATTICE, "kind": "spin"}),
+        "spins": (spins, 50, {"lattice": LATTICE, "kind": "spin"}),
         "heavy tails": (heavy, 40, {"transformations": [("shift", lambda x: np.roll(x, 1, axis=1))]}),
     }[name]
     return p_values(make, draws=draws, **settings)
@@ -66,15 +66,15 @@ def test_p_values_are_spread_evenly_and_do_not_hide_near_one():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("make", "settings"), [(spins, {"kind": "spin"}), (heavy, {}), (chain, {})])
-def test_false_alarms_over_many_draws(make, settings):
-    found = p_values(make, draws=500, lattice=LATTICE, **settings)
-    levels = (0.01, 0.05, 0.2)
-    # Correlated samples: joined blocks may leave errors 5 % too small, and rejections at 0.2 rise to 0.23.
-    levels = tuple(1.3 * level for level in levels) if make is chain else levels
-    for test, values in found.items():
-        slack = [lv for lv in levels if (values <= lv / (1.3 if make is chain else 1)).sum() > binom.isf(1e-8, 500, lv)]
-        assert slack == [], test
+@pytest.mark.parametrize(
+    ("make", "allowance", "settings"),
+    # Correlated samples: joined blocks may leave errors 5 % too small, and with them up to 1.3 times the level.
+    [(spins, 1.0, {"kind": "spin"}), (heavy, 1.0, {}), (chain, 1.3, {})],
+)
+def test_false_alarms_over_many_draws(make, allowance, settings):
+    for test, values in p_values(make, draws=300, lattice=LATTICE, **settings).items():
+        for level in (0.01, 0.05, 0.2):
+            assert (values <= level).sum() <= binom.isf(1e-8, 300, allowance * level), (test, level)
 
 
 def test_the_detectable_violation_is_seen_in_four_of_five_cases():
@@ -86,7 +86,7 @@ def test_the_detectable_violation_is_seen_in_four_of_five_cases():
 
     planted = reflection(np.random.default_rng(0).choice([-1.0, 1.0], size=(500, 4)), seed=0).detectable
     seen = {1.0: 0, 0.4: 0}
-    draws = 24
+    draws = 20
     for share in seen:
         for seed in range(draws):
             generator = np.random.default_rng(seed)

@@ -77,7 +77,7 @@ def test_one_site_with_a_field_breaks_translation():
 
 
 def test_digits_have_no_symmetry_of_the_square():
-    found = verdicts(load_digits().data, lattice=Lattice((8, 8), periodic=False))
+    found = verdicts(load_digits().data[:900], lattice=Lattice((8, 8), periodic=False))
     assert {found[name] for name in (*LATTICE_TESTS, "sign flip", "permutation")} == {"no"}
 
 

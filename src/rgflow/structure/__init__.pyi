@@ -23,6 +23,7 @@ from .fit_memory import forecast_memory as forecast_memory
 from .fitting import fit_hamiltonian as fit_hamiltonian
 from .graph_geometry import neighbour_agreement as neighbour_agreement
 from .graph_geometry import recover_geometry as recover_geometry
+from .hamiltonian_density import HamiltonianDensity as HamiltonianDensity
 from .interaction_order import find_order as find_order
 from .interaction_screening import fit_by_screening as fit_by_screening
 from .intrinsic_dimension import IntrinsicDimension as IntrinsicDimension
@@ -49,6 +50,9 @@ from .planted_catalogue import planted_laws as planted_laws
 from .planted_catalogue import planted_problems as planted_problems
 from .planted_problem import PlantedLaw as PlantedLaw
 from .planted_problem import PlantedProblem as PlantedProblem
+from .power_curves import PowerCurve as PowerCurve
+from .power_curves import PowerPoint as PowerPoint
+from .power_curves import ladder_power as ladder_power
 from .pseudo_likelihood import TermsFit as TermsFit
 from .pseudo_likelihood import fit_terms as fit_terms
 from .pseudo_likelihood import log_pseudo_likelihood as log_pseudo_likelihood

@@ -25,9 +25,9 @@ from rgflow.structure.categorical_errors import FLOOR, JOINT_PARAMETERS, joint_e
 from rgflow.structure.categorical_likelihood import CategoricalSample, curvature, negative_likelihood
 from rgflow.structure.categorical_terms import CategoricalTerms, categorical_terms_of
 from rgflow.structure.continuous_polynomial import OrderedPolynomial, ordered_polynomial
-from rgflow.structure.continuous_supports import Support, coupled_pairs, symmetry_generators
+from rgflow.structure.continuous_supports import TIED_ON_A_LATTICE, Support, coupled_pairs, symmetry_generators
 from rgflow.structure.score_sandwich import Sandwich
-from rgflow.structure.score_selection import discoveries, two_sided
+from rgflow.structure.score_selection import discoveries
 
 __all__ = ["Colours", "category_rows", "fit_categories"]
 
@@ -54,10 +54,12 @@ def fit_categories(
     """Return H of kind "categorical" from `samples` (samples, sites) of whole numbers 0 .. levels - 1.
 
     `order` 1 has fields alone, 2 also pairs; `support` as for spins: "independent" (fields), "all" pairs, "local" (at most
-    `reach` apart on `lattice`, None: 1), "translation", "rotation" (also quarter turns and mirrors) and "permutation" with
-    shared parameters. `colours`: "potts" couples by J delta(s_i, s_j), "symmetric" does so without fields. `levels`: None
-    takes the largest value of each site plus 1, of all sites where parameters are shared.
+    `reach` apart on `lattice`, None: 1), with shared parameters "translation", "reflection" (also mirrors), "rotation" (also
+    quarter turns) and "permutation". `colours`: "potts" couples by J delta(s_i, s_j), "symmetric" does so without fields.
+    `levels`: None takes the largest value of each site plus 1, of all sites where parameters are shared.
     `regularisation` / 2 |theta|^2 is added to minus the log pseudo-likelihood (None: 10 / samples).
+    `false_discoveries` keeps the couplings that are not 0 at that false discovery rate and fits again with them alone.
+    `chains`: Markov chains of equal length stand one after the other. `seed` changes nothing here.
     Errors: sandwich standard errors of the pseudo-likelihood estimate, for autocorrelated samples too.
     Raises: DataError for samples that are no categories, SettingError for settings that do not fit.
 
@@ -86,8 +88,8 @@ def fit_categories(
     if false_discoveries is None:
         return _record(found, sample, names=tuple(names))
     kept = ~terms.is_pair
-    p_values = two_sided(found.theta, found.spread.errors)[terms.is_pair]
-    kept[terms.is_pair] = discoveries(p_values, false_discoveries)
+    coupled = terms.is_pair
+    kept[coupled] = discoveries(found.theta[coupled], found.spread.errors[coupled], rate=false_discoveries)
     again = _estimate(terms.chosen(kept), sample, ridge=ridge, chains=chains)
     made = _record(_inserted(found, again, kept=kept), sample, names=tuple(names))
     assert made.fit is not None
@@ -157,7 +159,7 @@ def _terms(
     if permutations is not None:
         symmetries = np.concatenate([symmetries, np.atleast_2d(np.asarray(permutations, dtype=np.int64))])
     pairs = coupled_pairs(sites, support="independent" if order == 1 else support, lattice=lattice, reach=reach)
-    translated = support in ("translation", "rotation") and lattice is not None
+    translated = support in TIED_ON_A_LATTICE and lattice is not None
     return categorical_terms_of(
         _levels(states, given=levels, shared=bool(len(symmetries)) or translated or colours != "free"),
         pairs=pairs,

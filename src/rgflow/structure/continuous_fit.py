@@ -27,10 +27,10 @@ from rgflow.structure.continuous_monomials import (
 )
 from rgflow.structure.continuous_polynomial import ordered_polynomial
 from rgflow.structure.continuous_standard import Standardisation, as_given, continuous_samples, standardisation
-from rgflow.structure.continuous_supports import Support, coupled_pairs, symmetry_generators
+from rgflow.structure.continuous_supports import TIED_ON_A_LATTICE, Support, coupled_pairs, symmetry_generators
 from rgflow.structure.score_features import energy_slopes, power_table, squared_score_rows
 from rgflow.structure.score_matching import ScoreEstimate, score_estimate
-from rgflow.structure.score_selection import discoveries, two_sided
+from rgflow.structure.score_selection import discoveries
 
 __all__ = ["ContinuousFit", "continuous_terms", "fit_continuous", "score_rows", "terms_of"]
 
@@ -56,18 +56,18 @@ def continuous_terms(
     """Return the terms of a model of `order` with `support`.
 
     "independent" couples nothing, "all" every pair; "local" the pairs of `lattice` at most `reach` (None: 1) apart;
-    "translation" ties local terms that are translates, "rotation" also those that quarter turns and mirrors exchange (reach
-    None: any distance); "permutation" ties all terms of equal powers. `coupled_order` limits the degree of terms of several
-    variables, `even` leaves out odd degrees, `permutations` (k, variables) are symmetries of your own.
+    "translation" ties local terms that are translates, "reflection" also those that mirrors exchange, "rotation" those that
+    mirrors and quarter turns exchange; "permutation" ties all terms of equal powers. `coupled_order` limits the degree of
+    terms of several variables, `even` leaves out odd degrees, `permutations` (k, variables) are symmetries of your own.
     Raises: SettingError for an unknown support, or a local one without a lattice of that many sites.
     """
     pairs = coupled_pairs(variables, support=support, lattice=lattice, reach=reach)
     terms = monomials(variables, order=order, pairs=pairs, coupled_order=coupled_order)
     if even:
         terms = without_odd(terms)
-    if support in ("translation", "rotation") and lattice is not None and not lattice.periodic:
+    if support in TIED_ON_A_LATTICE and lattice is not None and not lattice.periodic:
         terms = tied_by_shape(terms, lattice)
-    if support in ("translation", "rotation"):
+    if support in TIED_ON_A_LATTICE:
         terms = tied_along(terms, symmetry_generators(variables, support=support, lattice=lattice))
     if support == "permutation":
         terms = tied_by_shape(terms, None)
@@ -139,7 +139,7 @@ def fit_continuous(
     coupled = np.zeros(terms.parameters, dtype=bool)
     coupled[terms.tie] = terms.bodies > 1
     kept = ~coupled
-    kept[coupled] = discoveries(two_sided(estimate.theta, estimate.errors)[coupled], false_discoveries)
+    kept[coupled] = discoveries(estimate.theta[coupled], estimate.errors[coupled], rate=false_discoveries)
     again = score_estimate(terms.chosen(kept[terms.tie]), z, ridge=regularisation, chains=chains)
     made = _record(terms, _inserted(estimate, again, kept=kept), scale=scale, names=names, samples=len(x))
     fit = replace(_fit_of(made), selected=torch.from_numpy(kept), false_discoveries=false_discoveries)

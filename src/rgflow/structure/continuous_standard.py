@@ -38,14 +38,18 @@ class Standardisation:
 
     def apply(self, samples: Any, *, seed: int = 0) -> np.ndarray:
         """Return z (samples, variables); `seed` draws the smoothing noise. Raises: DataError for another shape."""
+        z = self.place(samples)
+        if self.smoothing.any():
+            noise = np.random.default_rng(seed).standard_normal(z.shape)
+            z = z + self.smoothing / np.sqrt(1.0 + self.smoothing**2) * noise
+        return z
+
+    def place(self, samples: Any) -> np.ndarray:
+        """Return where the samples stand on the scale of z, without noise: (x - centre) / unit / sqrt(1 + smoothing^2)."""
         given = continuous_samples(samples, least=1)
         if given.shape[1] != len(self.centre):
             raise DataError(f"the samples have {given.shape[1]} variables; the scale was learned on {len(self.centre)}")
-        z = (given - self.centre) / self.unit
-        if self.smoothing.any():
-            noise = np.random.default_rng(seed).standard_normal(z.shape)
-            z = (z + self.smoothing * noise) / np.sqrt(1.0 + self.smoothing**2)
-        return z
+        return (given - self.centre) / (self.unit * np.sqrt(1.0 + self.smoothing**2))
 
     def undo(self, z: np.ndarray) -> np.ndarray:
         """Return the values on the given scale; the smoothing stays in them."""

@@ -1,7 +1,8 @@
 """Which variables a model couples, and which symmetries share its parameters, by the name of the support.
 
 "independent" couples nothing, "all" every pair; "local" the pairs of a lattice within reach; "translation" ties local
-terms that are translates, "rotation" also those that quarter turns and mirrors exchange; "permutation" ties all.
+terms that are translates, "reflection" also those that mirrors exchange, "rotation" those that quarter turns and mirrors
+exchange; "permutation" ties all.
 """
 
 from typing import Literal, get_args
@@ -11,13 +12,14 @@ import numpy as np
 from rgflow.errors import SettingError
 from rgflow.lattice import Lattice
 
-__all__ = ["Support", "coupled_pairs", "symmetry_generators"]
+__all__ = ["TIED_ON_A_LATTICE", "Support", "coupled_pairs", "symmetry_generators"]
 
-Support = Literal["independent", "all", "local", "translation", "rotation", "permutation"]
+Support = Literal["independent", "all", "local", "translation", "reflection", "rotation", "permutation"]
+TIED_ON_A_LATTICE = ("translation", "reflection", "rotation")
 
 
 def coupled_pairs(sites: int, *, support: Support, lattice: Lattice | None, reach: float | None) -> np.ndarray:
-    """Return the coupled pairs (pairs, 2), i < j; `reach` None is 1 for "local" and any distance for the symmetric ones.
+    """Return the coupled pairs (pairs, 2), i < j; `reach` None is 1, the nearest neighbours.
 
     Raises: SettingError for an unknown support, or a lattice that is needed and missing or of another size.
     """
@@ -29,8 +31,6 @@ def coupled_pairs(sites: int, *, support: Support, lattice: Lattice | None, reac
     if support in ("all", "permutation"):
         return every
     lattice = _checked(lattice, sites=sites, support=support)
-    if reach is None and support != "local":
-        return every
     return lattice.pairs_within(1.0 if reach is None else reach)
 
 
@@ -43,12 +43,14 @@ def symmetry_generators(sites: int, *, support: Support, lattice: Lattice | None
         swap = np.arange(sites)
         swap[:2] = 1, 0
         return np.stack([swap, np.roll(np.arange(sites), -1)])
-    if support not in ("translation", "rotation"):
+    if support not in TIED_ON_A_LATTICE:
         return np.zeros((0, sites), dtype=np.int64)
     lattice = _checked(lattice, sites=sites, support=support)
     found = [lattice.translations]
+    if support in ("reflection", "rotation"):
+        found.append(lattice.reflections)
     if support == "rotation":
-        found += [lattice.quarter_turns, lattice.reflections]
+        found.append(lattice.quarter_turns)
     return np.concatenate(found)
 
 

@@ -28,7 +28,8 @@ _FIT_LEVEL = 0.01  # a decay whose chi-squared is less likely than this is said 
 def measure_range(couplings: PairCouplings, lattice: Lattice) -> CouplingRange:
     """Return strengths against distance, the largest resolved distance and the decay length.
 
-    A shell is resolved where the sum of z^2 over its pairs exceeds its 95 % level under no coupling, Bonferroni over shells.
+    A shell is resolved where the sum of z^2 over its pairs exceeds its 95 % level under no coupling, Bonferroni over shells;
+    errors are those of the pairs, widened shell by shell where blocks of samples scatter more.
     Errors: of J^2 - error^2 by the spread over the replicas of `couplings` and over pairs, whichever is larger.
     Raises: SettingError if the lattice has another number of sites.
     """
@@ -72,19 +73,19 @@ def _shells(couplings: PairCouplings, lattice: Lattice) -> list[_Shell]:
     return found
 
 
-def _excess(couplings: PairCouplings, shell: _Shell) -> np.ndarray:
-    """Return J^2 - error^2 of the pairs of a shell."""
-    places = (shell.first, shell.second)
-    return couplings.matrix.numpy()[places] ** 2 - couplings.errors.numpy()[places] ** 2
+def _errors(couplings: PairCouplings, shell: _Shell) -> np.ndarray:
+    """Return the errors of the pairs of a shell, widened where blocks of samples scatter more than they state."""
+    errors = couplings.errors.numpy()[shell.first, shell.second]
+    replicas = couplings.replicas.numpy()[:, shell.first, shell.second]
+    shown = (len(replicas) - 1) / len(replicas) * ((replicas - replicas.mean(0)) ** 2).sum(0)
+    return errors * math.sqrt(max(float(shown.mean() / (errors**2).mean()), 1.0))
 
 
 def _strength(couplings: PairCouplings, shell: _Shell) -> Estimate:
-    excess = _excess(couplings, shell)
-    errors = couplings.errors.numpy()[shell.first, shell.second]
-    replicas = couplings.replicas.numpy()[:, shell.first, shell.second]
-    blocks = len(replicas)
-    means = (replicas**2).mean(1)
-    spread = math.sqrt((blocks - 1) / blocks * float(((means - means.mean()) ** 2).sum()))
+    errors = _errors(couplings, shell)
+    excess = couplings.matrix.numpy()[shell.first, shell.second] ** 2 - errors**2
+    means = (couplings.replicas.numpy()[:, shell.first, shell.second] ** 2).mean(1)
+    spread = math.sqrt((len(means) - 1) / len(means) * float(((means - means.mean()) ** 2).sum()))
     scatter = math.sqrt(2.0 * float((errors**4).sum())) / len(errors)
     return _root(float(excess.mean()), max(spread, scatter))
 
@@ -98,14 +99,14 @@ def _root(square: float, error: float) -> Estimate:
 
 def _noise(couplings: PairCouplings, shell: _Shell) -> float:
     """Return the 95 % level of sqrt(mean J^2 - mean error^2) over a shell without couplings."""
-    errors = couplings.errors.numpy()[shell.first, shell.second]
-    count = len(errors)
-    above = float(chi2.isf(_LEVEL, count)) / count - 1.0
+    errors = _errors(couplings, shell)
+    above = float(chi2.isf(_LEVEL, len(errors))) / len(errors) - 1.0
     return math.sqrt(float((errors**2).mean()) * above)
 
 
 def _is_resolved(couplings: PairCouplings, shell: _Shell, *, shells: int) -> bool:
-    scores = couplings.z.numpy()[shell.first, shell.second]
+    widened = _errors(couplings, shell) / couplings.errors.numpy()[shell.first, shell.second]
+    scores = couplings.z.numpy()[shell.first, shell.second] / widened
     return float(chi2.sf(float((scores**2).sum()), len(scores))) < _LEVEL / shells
 
 
@@ -133,7 +134,7 @@ def _decay_length(shells: list[_Shell], strengths: tuple[Estimate, ...], *, reac
     )
     if rate <= 0 or chi2.sf(misfit, len(kept) - 2) < _FIT_LEVEL:
         return None
-    return Estimate(1.0 / rate, math.sqrt(covariance[1, 1]) / rate**2, "statistical")
+    return Estimate(1.0 / float(rate), float(math.sqrt(covariance[1, 1]) / rate**2), "statistical")
 
 
 def _as_sentence(words: str) -> str:

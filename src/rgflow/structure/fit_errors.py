@@ -22,7 +22,7 @@ from rgflow.structure.spin_losses import PSEUDO_LIKELIHOOD, SCREENING, SiteLoss
 from rgflow.structure.spin_samples import checked_spins
 from rgflow.structure.terms import Terms
 
-__all__ = ["FitErrors", "Route", "difference_errors", "joint_fits", "parameter_errors", "undetermined"]
+__all__ = ["FitErrors", "Route", "difference_errors", "error_work", "joint_fits", "parameter_errors", "undetermined"]
 
 Route = Literal["auto", "joint", "sites"]
 _JOINT_PARAMETERS = 2500  # the Hessian and its inverse are then 100 MB
@@ -113,6 +113,14 @@ def joint_fits(design: SpinDesign) -> bool:
         and design.parameters * rows <= _JOINT_SERIES
         and design.layout.curvature_work * rows <= _JOINT_WORK
     )
+
+
+def error_work(design: SpinDesign) -> float:
+    """Return the multiplications that the standard errors take: two products of a site's features with their square."""
+    if isinstance(design, TableDesign):
+        return float(design.counts.size * design.parameters)
+    squares = design.sample.sites**3 if isinstance(design, PairDesign) else design.layout.curvature_work
+    return 2.0 * squares * len(design.weights)
 
 
 def _joint_errors(series: InfluenceSeries, design: SpinDesign, *, chains: int) -> FitErrors:

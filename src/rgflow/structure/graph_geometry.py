@@ -33,7 +33,12 @@ _MISFIT_AT_MOST = (
 )
 _STEP_AT_LEAST = 0.75  # lattice steps an edge: random graphs reach 0.5 to 0.9 at a large misfit
 _BACKBONE = 0.5  # of the strongest coupling of either end: keeps nearest neighbours, drops what fades with distance
+_STRONGER = (
+    0.3,
+    0.5,
+)  # shares of the strongest coupling of either end; a lattice of equal couplings keeps all its bonds
 _DETECTABLE = 0.2  # nats: half the coupling of the square Ising lattice at its transition, 0.44
+_ERROR_AT_MOST = 0.5  # beyond it whole numbers are not told apart
 _LEAST_ERROR = 0.05  # of the dimension: what one missing edge in fifty does on 8 x 8 sites
 
 
@@ -42,7 +47,8 @@ def recover_geometry(couplings: PairCouplings, *, lattice: Lattice | None = None
 
     An edge is a pair past the |z| that no pair without coupling reaches (family-wise 5 %); where couplings fade into the
     noise, only pairs with at least half the strongest coupling of one of their ends. The dimension compares ball growth with
-    lattices (see graph_growth). Errors: half the range over windows of radii, or 0.05, whichever is larger.
+    lattices (see graph_growth). Errors: the largest of half the range over windows of radii, the move
+    when only stronger couplings are edges, and 0.05.
     `lattice`, where known, is used for `agreement` alone.
     """
     agreement = None if lattice is None else neighbour_agreement(couplings, lattice)
@@ -131,12 +137,14 @@ def missing_share(couplings: PairCouplings, edges: np.ndarray) -> float:
     )  # couplings just missed have z^2 about half the threshold's
 
 
-def _backbone(couplings: PairCouplings, edges: np.ndarray) -> np.ndarray:
-    size = np.abs(couplings.matrix.numpy()) * (np.abs(couplings.z.numpy()) > couplings.threshold)
+def _backbone(couplings: PairCouplings, edges: np.ndarray, *, share: float = _BACKBONE) -> np.ndarray:
+    size = np.abs(couplings.matrix.numpy() / couplings.unit.numpy()) * (
+        np.abs(couplings.z.numpy()) > couplings.threshold
+    )
     strongest = size.max(1)
     first, second = edges.T
     strength = size[first, second]
-    return edges[(strength >= _BACKBONE * strongest[first]) | (strength >= _BACKBONE * strongest[second])]
+    return edges[(strength >= share * strongest[first]) | (strength >= share * strongest[second])]
 
 
 def _with_growth(
@@ -155,11 +163,31 @@ def _with_growth(
         text = f"no dimension: balls grow unlike those of a lattice, as on a random graph{part}"
         return _Judged(edges, "no", text)
     error = _window_error(growth, fit=fit, nodes=len(members))
+    error = max(error, _choice_error(couplings, edges, fit=fit))
     if missing >= _MISSING_AT_MOST and len(kept) == len(edges):
         text = "couplings fade into the noise, so which pairs are neighbours depends on the number of samples"
         return _Judged(edges, "undetermined", text)
+    if error > _ERROR_AT_MOST:
+        text = f"the dimension depends on which couplings count as edges: {fit.dimension:.1f} +- {error:.1f}{part}"
+        return _Judged(edges, "undetermined", text)
     text = f"balls grow like those of a {fit.dimension:.2f}-dimensional lattice up to {radius} steps{part}"
     return _Judged(edges, "yes", text, Estimate(fit.dimension, error, "truncation"))
+
+
+def _choice_error(couplings: PairCouplings, edges: np.ndarray, *, fit: GrowthFit) -> float:
+    """Return how far the dimension moves when only stronger couplings count as edges, while these still hang together."""
+    moved = 0.0
+    for share in _STRONGER:
+        kept = _backbone(couplings, edges, share=share)
+        members = giant_component(kept, nodes=couplings.variables)
+        if len(members) < _LEAST_SHARE * int(couplings.active.sum()):
+            break
+        growth = ball_growth(kept, members=members, nodes=couplings.variables).mean(0)
+        radius = filling_radius(growth, nodes=len(members))
+        moved = max(
+            moved, abs(dimension_of_growth(growth, nodes=len(members), radius=radius).dimension - fit.dimension)
+        )
+    return moved
 
 
 def _window_error(growth: np.ndarray, *, fit: GrowthFit, nodes: int) -> float:

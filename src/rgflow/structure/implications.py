@@ -84,10 +84,10 @@ def _products(order: Index) -> Implication | None:
     if order.verdict not in ("yes", "no") or order.estimate is None:
         return None
     value = round(order.estimate.value)
-    if value == 1:
-        return None
     alone = value > 2 and any(null.name == "shuffled" and null.mean >= value for null in order.nulls)
-    if value == 2 or alone:
+    if value == 1 or alone:
+        return None
+    if value == 2:
         return Implication(
             "One layer of products of two inputs holds the log-probability: activations with a second derivative, at four"
             " neurons a product.",

@@ -174,14 +174,20 @@ def _nulls(values: np.ndarray, *, kind: PairKind, lattice: Lattice | None, seed:
         side = max(2, int(_NULL_VARIABLES ** (1.0 / lattice.dimension)))
         corner = np.flatnonzero((lattice.positions < side).all(1))
     draws = [shuffled_columns(few[:, corner], seed=seed + draw).numpy() for draw in range(_NULL_DRAWS)]
-    found = [null_value("shuffled", [_null_order(draw, kind=kind, seed=seed) for draw in draws])]
+    found = [_band("shuffled", [_null_order(draw, kind=kind, seed=seed) for draw in draws])]
     if lattice is not None and lattice.sites == values.shape[1]:
         phases = [
             phase_randomised(few, grid=lattice.shape, seed=seed + draw, ensemble=True) for draw in range(_NULL_DRAWS)
         ]
         orders = [_null_order(draw.numpy()[:, corner], kind="continuous", seed=seed) for draw in phases]
-        found.append(null_value("phase-randomised", orders))
+        found.append(_band("phase-randomised", orders))
     return tuple(found)
+
+
+def _band(name: str, orders: list[float]) -> NullValue:
+    """Return the band of a null, cut to the orders that exist."""
+    null = null_value(name, orders)
+    return replace(null, low=max(null.low, 1.0), high=min(null.high, float(_HIGHEST)))
 
 
 def _null_order(values: np.ndarray, *, kind: PairKind, seed: int) -> float:

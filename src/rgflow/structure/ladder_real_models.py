@@ -20,7 +20,7 @@ from rgflow.structure.score_features import (
     squared_score_rows,
 )
 
-__all__ = ["AllPairs", "Polynomial"]
+__all__ = ["AllPairs", "Polynomial", "Spectrum", "wave_classes"]
 
 FLOOR = 1e-10  # relative, on the diagonal: samples that leave a direction open to rounding do not stop the fit
 NUMBERS = 20_000_000  # in the table of powers of one part of the samples: 160 MB
@@ -75,3 +75,38 @@ class AllPairs:
         precision, mean = parameters[:-1], parameters[-1]
         slopes = (samples - mean) @ precision
         return (np.trace(precision) - 0.5 * (slopes**2).sum(1)) / len(mean)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """A Gaussian on a torus with any couplings that are the same everywhere: one number for each pair k, -k of waves."""
+
+    shape: tuple[int, ...]
+
+    def fit(self, samples: np.ndarray) -> np.ndarray:
+        """Return one over the mean power of each class of waves."""
+        classes = wave_classes(self.shape).ravel()
+        power = self._power(samples).mean(0)
+        count = np.bincount(classes)
+        return count[count > 0] / np.maximum(np.bincount(classes, weights=power)[count > 0], FLOOR)
+
+    def score(self, samples: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Return minus the objective of every sample, a variable."""
+        classes = np.unique(wave_classes(self.shape).ravel(), return_inverse=True)[1]
+        stiffness = parameters[classes]
+        return (stiffness.sum() - 0.5 * self._power(samples) @ stiffness**2) / samples.shape[1]
+
+    def _power(self, samples: np.ndarray) -> np.ndarray:
+        """Return |Fourier amplitude|^2 of every wave, sites in all, whose sum is that of the squares of the sample."""
+        field = samples.reshape(len(samples), *self.shape)
+        waves = np.fft.fftn(field, axes=range(1, field.ndim))
+        return (np.abs(waves) ** 2).reshape(len(samples), -1) / samples.shape[1]
+
+
+def wave_classes(shape: tuple[int, ...]) -> np.ndarray:
+    """Return for each wave number k the smaller of the places of k and -k, which have equal power, in the given shape."""
+    places = np.arange(int(np.prod(shape))).reshape(shape)
+    turned = places
+    for axis in range(len(shape)):
+        turned = np.roll(np.flip(turned, axis=axis), 1, axis=axis)
+    return np.minimum(places, turned)

@@ -6,8 +6,8 @@ variable; larger is better.
 
 Why 2 standard errors suffice although dozens of rungs compete: with a parameter more than the truth, and scores by
 cross-fitting, the deficit of the truth is (Z^2/2 - 1)/M with the standard error |Z|/M, Z normal. It exceeds 2 standard errors
-where |Z| > 2 + sqrt(6) = 4.45, in 1 of 100,000 samples; and 1 standard error, below which a verdict is given at all, where
-|Z| > 1 + sqrt(3) = 2.73, in 6 of 1,000. With k parameters more, Z^2 is chi-square of k and 1 becomes k: rarer still.
+where |Z| > 2 + sqrt(6) = 4.45, in 1 of 100,000 samples; and 1.5 standard errors, from which on no verdict is given, where
+|Z| > (3 + sqrt(17))/2 = 3.56, in 4 of 10,000. With k parameters more, Z^2 is chi-square of k and 1 becomes k: rarer still.
 """
 
 import math
@@ -24,7 +24,7 @@ from rgflow.structure.rungs import PlannedRung, contains
 __all__ = ["ACCEPTED", "TYPICAL", "UNCLEAR", "Decision", "decide", "needed_for", "paired"]
 
 ACCEPTED = 2.0  # standard errors of deficit below which a rung is acceptable
-UNCLEAR = 1.0  # standard errors of deficit from which an acceptable rung is no answer either; see the text on top
+UNCLEAR = 1.5  # standard errors of deficit from which an acceptable rung is no answer either; see the text on top
 TYPICAL = (
     0.1  # nats: a coupling of this size on every further term must be within reach before its absence means something
 )
@@ -54,7 +54,7 @@ def decide(scores: np.ndarray, rungs: Sequence[PlannedRung], *, variables: int, 
 
     `rungs` stand simplest first, `time` is the autocorrelation time in samples. The verdict is open, with the samples that
     would decide it, where two acceptable rungs neither of which contains the other are simplest; where the simplest has a
-    deficit between 1 and 2 standard errors; and where a typical coupling beyond the simplest rung would go unseen.
+    deficit between 1.5 and 2 standard errors; and where a typical coupling beyond the simplest rung would go unseen.
     """
     best = int(scores.mean(1).argmax())
     deficits = tuple(paired(scores[best] - row) for row in scores)
@@ -102,7 +102,7 @@ def _rivals(whole: _Scored, simplest: list[int]) -> _Open | None:
 
 
 def _in_between(whole: _Scored, found: int) -> _Open | None:
-    """Return why the simplest acceptable rung is not accepted: its deficit lies between 1 and 2 standard errors."""
+    """Return why the simplest acceptable rung is not accepted: its deficit lies between 1.5 and 2 standard errors."""
     deficit = whole.deficits[found]
     if _z(deficit) < UNCLEAR:
         return None

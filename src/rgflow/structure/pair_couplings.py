@@ -26,6 +26,7 @@ _BLOCKS = 20  # replicas: the error of a jackknife error is then 1 / sqrt(2 * 19
 _PENALTY = 0.1  # of indicator couplings; 1.6 / samples for spin couplings, 4 times smaller: a bias far below the errors
 _LEAST_SURPLUS = 1.5  # samples a variable below which errors of a regression on all others mean little
 _PRIOR_FREEDOM = 200.0  # weight of "independent samples" against blocks x pairs: few pairs tell little about inflation
+_LEVERAGE_AT_MOST = 0.95  # a sample of leverage 1 is fitted exactly and tells nothing of its own error
 _LARGEST_CONDITION = 1e7  # correlations beyond it are duplicates to seven digits
 
 
@@ -132,7 +133,9 @@ def _continuous(values: np.ndarray, *, blocks: int) -> _Found:
     precision = np.linalg.inv(correlation + ridge * np.eye(columns))
     shrink = max(freedom - 1, 1) / samples if freedom > 1 else 1.0  # mean of an inverse Wishart matrix: Q / shrink
     partner = scaled @ precision
-    square = partner**2
+    # Leaving out a sample changes Q by y y' / (1 - leverage): samples far out count more than their influence says.
+    leverage = np.minimum((partner * scaled).sum(1) / samples, _LEVERAGE_AT_MOST)
+    square = partner**2 * ((1.0 - leverage.mean()) / (1.0 - leverage))[:, None]
     robust = (square.T @ square / samples - precision**2) / samples
     gaussian = (np.outer(np.diag(precision), np.diag(precision)) + precision**2) / samples
     influence = precision - np.stack([part.T @ part / len(part) for part in np.array_split(partner, blocks)])

@@ -8,7 +8,7 @@ whether the sides are equal or not: it says that no direction is preferred.
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -69,18 +69,34 @@ class LatticeFamily:
         }
         sets = "pairs" if self.order == 2 else f"sets of up to {self.order} sites"
         odd = ", none of an odd number of spins" if self.even else " and fields"
-        return f"{sets} within {reach_text(self.reach)} spacings have couplings{odd}, {words[self.sharing]}"
+        near = "at any distance" if math.isinf(self.reach) else f"within {reach_text(self.reach)} spacings"
+        return f"{sets} {near} have couplings{odd}, {words[self.sharing]}"
+
+    def twin(self, max_order: int) -> str:
+        """The name of an untied family with few terms more than this untied one, "" where there is none."""
+        if self.sharing != "none":
+            return ""
+        if self.even:
+            return replace(self, even=False).name
+        cubic = (
+            self.order == 3 and max_order > 3 and not self.chain
+        )  # a plaquette for each site is all that order 4 adds
+        return replace(self, order=4).name if cubic else ""
 
     def terms(self, lattice: Lattice) -> Terms:
         """Return the terms on a lattice."""
-        return lattice_terms(lattice, self.reach, order=self.order, sharing=self.sharing, even=self.even)
+        across = math.hypot(*lattice.shape)  # no two sites are further apart
+        return lattice_terms(lattice, min(self.reach, across), order=self.order, sharing=self.sharing, even=self.even)
 
 
-def lattice_families(lattice: Lattice, *, max_order: int, signs: tuple[bool, ...]) -> list[LatticeFamily]:
+def lattice_families(
+    lattice: Lattice, *, max_order: int, signs: tuple[bool, ...], far: float | None = None
+) -> list[LatticeFamily]:
     """Return the families of the ladder, from low order, short reach and much symmetry to the contrary.
 
     Pairs up to 2 spacings (3 on a chain); triples up to the diagonal of a square (2 on a chain); quadruples up to the same, so
-    that the square itself is the largest (3 on a chain). `signs` says for which values of `even` families are made.
+    that the square itself is the largest (3 on a chain). `signs` says for which values of `even` families are made; pairs up to
+    the distance `far` are made too, with shared parameters alone.
     """
     chain = lattice.dimension == 1
     longest = {2: 3.0, 3: 2.0, 4: 3.0} if chain else {2: 2.0, 3: math.sqrt(2.0), 4: math.sqrt(2.0)}
@@ -92,7 +108,12 @@ def lattice_families(lattice: Lattice, *, max_order: int, signs: tuple[bool, ...
                 for even in signs:
                     if not (even and order % 2):
                         found.append(LatticeFamily(order, reach, sharing, even, chain))
-    return found
+    if far is None or max_order < 2:
+        return found
+    furthest = math.hypot(*[side // 2 if lattice.periodic else side - 1 for side in lattice.shape])
+    reach = math.inf if far >= furthest else far  # what reaches everywhere contains what knows of no distance
+    shared: tuple[Sharing, ...] = ("rotation", "translation")
+    return found + [LatticeFamily(2, reach, sharing, even, chain) for sharing in shared for even in signs]
 
 
 def reaches(lattice: Lattice, *, longest: float) -> tuple[float, ...]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from rgflow.lattice.geometry import Lattice
 from rgflow.structure.continuous_monomials import ContinuousTerms, monomials
-from rgflow.structure.ladder_real_models import AllPairs, Polynomial
-from rgflow.structure.rungs import ALIKE, FLIP, PlannedRung, in_order
+from rgflow.structure.ladder_real_models import AllPairs, Polynomial, Spectrum, wave_classes
+from rgflow.structure.rungs import ALIKE, FLIP, TRANSLATION, PlannedRung, in_order
 from rgflow.structure.rungs_lattice import LatticeFamily, lattice_families
 from rgflow.structure.terms import Terms, all_terms
 
@@ -20,6 +20,7 @@ __all__ = ["real_rungs", "with_powers"]
 
 MOST_PARAMETERS = 4000  # the normal equations then fill 128 MB and take seconds
 QUARTIC, CUBIC = 4, 3
+FAR = 4.0  # spacings up to which couplings that are the same everywhere are followed; on a torus also any distance
 SECONDS = 4e-9  # of one fit, for each sample and pair of parameters at a site, measured
 
 
@@ -30,6 +31,11 @@ def real_rungs(sites: int, *, lattice: Lattice | None, max_order: int) -> tuple[
         found += [*_permutation(sites, max_order), *_all_pairs(sites, max_order), *_all_monomials(sites, max_order)]
         if lattice is not None:
             found += _on_lattice(lattice, max_order)
+        if lattice is not None and lattice.periodic:
+            found = [
+                *found,
+                *(rung for rung in [_spectrum(lattice)] if rung.name not in {other.name for other in found}),
+            ]
     return in_order(found)
 
 
@@ -129,7 +135,7 @@ def _all_monomials(sites: int, max_order: int) -> list[PlannedRung]:
                 incidences=order * parameters,
                 degree=order,
                 reason="" if fits else f"{parameters:,} parameters, more than {MOST_PARAMETERS:,}",
-                seconds=partial(_fit_seconds, parameters * order, sites),
+                seconds=partial(_fit_seconds, parameters, parameters * order, sites),
             )
         )
     return found
@@ -137,7 +143,7 @@ def _all_monomials(sites: int, max_order: int) -> list[PlannedRung]:
 
 def _on_lattice(lattice: Lattice, max_order: int) -> list[PlannedRung]:
     found, met = [], set()
-    for family in lattice_families(lattice, max_order=2, signs=(True,)):
+    for family in lattice_families(lattice, max_order=2, signs=(True,), far=FAR):
         pairs = family.terms(lattice)
         for degree in (2, QUARTIC) if max_order >= QUARTIC else (2,):
             for even in (True, False):
@@ -149,6 +155,22 @@ def _on_lattice(lattice: Lattice, max_order: int) -> list[PlannedRung]:
                     met.add(key)
                     found.append(_lattice_rung(family, terms, degree=degree, even=even))
     return found
+
+
+def _spectrum(lattice: Lattice) -> PlannedRung:
+    numbers = len(np.unique(wave_classes(lattice.shape)))
+    return PlannedRung(
+        name="Gaussian, reach any, translation+flip",
+        meaning="a Gaussian with a coupling for each displacement, the same everywhere: any power spectrum",
+        parameters=numbers,
+        order=2,
+        reach=math.inf,
+        symmetries=frozenset({TRANSLATION, FLIP}),
+        build=partial(Spectrum, lattice.shape),
+        incidences=lattice.sites**2,
+        degree=2,
+        seconds=lambda samples: 1e-7 * samples * lattice.sites,  # one Fourier transform of each sample
+    )
 
 
 def _lattice_rung(family: LatticeFamily, terms: ContinuousTerms, *, degree: int, even: bool) -> PlannedRung:
@@ -178,7 +200,7 @@ def _polynomial_rung(
         incidences=incidences,
         degree=terms.order,
         reason="" if terms.parameters <= MOST_PARAMETERS else f"more than {MOST_PARAMETERS:,} parameters",
-        seconds=partial(_fit_seconds, incidences, terms.variables),
+        seconds=partial(_fit_seconds, terms.parameters, incidences, terms.variables),
     )
 
 
@@ -213,6 +235,7 @@ def _law(degree: int) -> str:
     return "Gaussian" if degree == 2 else f"on-site order {degree}"
 
 
-def _fit_seconds(incidences: int, sites: int, samples: int) -> float:
-    """Return a forecast of the time of one fit: the products of all features that share a site."""
-    return SECONDS * samples * (incidences**2 / sites + 10.0 * incidences)  # ten passes to make the features
+def _fit_seconds(parameters: int, incidences: int, sites: int, samples: int) -> float:
+    """Return a forecast of the time of one fit: the products of all features that share a site, and making them."""
+    here = min(float(parameters), incidences / sites)
+    return SECONDS * samples * (sites * here**2 + 10.0 * incidences)  # ten passes to make the features

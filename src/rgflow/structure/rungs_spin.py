@@ -18,7 +18,8 @@ from rgflow.structure.terms import Terms, all_terms, untied
 __all__ = ["spin_rungs"]
 
 TABLE_SITES = 16  # 65,536 states: more than samples fill
-LARGE = 128  # spins from which rungs without ties and without fields are left out to save time
+FAR_SITES = 64  # spins up to which a rung of pairs at any distance, the same everywhere, is affordable
+LARGE = 128  # spins from which untied rungs that another one nearly repeats are left out to save time
 MOST_TERMS = 60_000  # terms of one fit: all pairs of 256 spins are 32,896; far beyond it a fit takes minutes
 LOOP_SECONDS, DENSE_SECONDS, NEWTON_SECONDS = 5e-8, 1e-8, 1e-9  # each incidence and sample, measured
 DENSE, NEWTON = (
@@ -93,18 +94,18 @@ def _all_sets(sites: int, max_order: int) -> list[PlannedRung]:
 def _on_lattice(lattice: Lattice, max_order: int) -> list[PlannedRung]:
     met = {_fingerprint(all_terms(lattice.sites, 2))} if lattice.sites <= TABLE_SITES else set()
     found = []
-    for family in lattice_families(lattice, max_order=max_order, signs=(True, False)):
+    far = math.inf if lattice.sites <= FAR_SITES else None
+    for family in lattice_families(lattice, max_order=max_order, signs=(True, False), far=far):
         terms = family.terms(lattice)
         if _fingerprint(terms) not in met:
             met.add(_fingerprint(terms))
-            found.append(_lattice_rung(family, terms, lattice=lattice))
+            found.append(_lattice_rung(family, terms, lattice=lattice, max_order=max_order))
     return found
 
 
-def _lattice_rung(family: LatticeFamily, terms: Terms, *, lattice: Lattice) -> PlannedRung:
+def _lattice_rung(family: LatticeFamily, terms: Terms, *, lattice: Lattice, max_order: int) -> PlannedRung:
     incidences = sum(group.size for group in terms.groups)
-    costly = family.sharing == "none" and family.even and family.reach > 1.0
-    twin = _twin(family.name.removesuffix("+flip"), lattice.sites) if costly else ""
+    twin = _twin(family.twin(max_order), lattice.sites) if family.reach > 1.0 else ""
     return _rung(
         family.name,
         family.meaning,
@@ -122,8 +123,8 @@ def _too_many(terms: int) -> str:
 
 
 def _twin(name: str, sites: int) -> str:
-    """Return why a rung that only lacks the fields of another is left out where fits are long."""
-    return "" if sites < LARGE else f'{sites} variables: left to "{name}", which adds but fields and odd terms'
+    """Return why a rung is left out where fits are long: another one contains it and has few terms more."""
+    return f'{sites} variables: left to "{name}", which has few terms more' if name and sites >= LARGE else ""
 
 
 def _table(sites: int) -> PlannedRung:

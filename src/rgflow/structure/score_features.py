@@ -12,7 +12,14 @@ from scipy.sparse import csr_array
 
 from rgflow.structure.continuous_monomials import ContinuousTerms, Pattern
 
-__all__ = ["energy_slopes", "laplacian_means", "power_table", "score_series", "site_designs", "squared_score_rows"]
+__all__ = [
+    "energy_slopes",
+    "laplacian_means",
+    "power_table",
+    "score_series",
+    "site_designs",
+    "squared_score_rows",
+]
 
 _BLOCK = 2_000_000  # numbers in a work array: 16 MB, which stays near the caches
 

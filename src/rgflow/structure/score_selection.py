@@ -1,37 +1,26 @@
-"""Which couplings are not 0, with a bound on the share of false ones among those that are kept.
+"""Which of several values with normal errors are not 0, at a bound on the share of false ones among those kept.
 
-Benjamini and Hochberg 1995, J. R. Stat. Soc. B 57, 289: valid for independent and positively dependent p-values.
+Convention: two-sided p-values, Benjamini and Hochberg's step-up procedure; a value of error 0 says nothing and is dropped.
 """
 
 import numpy as np
+import torch
 from scipy.stats import norm
 
-from rgflow.errors import SettingError
+from rgflow.structure.selection import selected_by_rate
 
-__all__ = ["discoveries", "two_sided"]
-
-
-def two_sided(values: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Return p-values of the hypotheses that values with normal errors are 0; 1 where the error is 0."""
-    known = errors > 0.0
-    ratio = np.abs(values) / np.where(known, errors, 1.0)
-    return np.where(known, 2.0 * norm.sf(ratio), 1.0)
+__all__ = ["discoveries"]
 
 
-def discoveries(p_values: np.ndarray, rate: float) -> np.ndarray:
-    """Return which hypotheses are rejected such that the expected share of false rejections is at most `rate`.
+def discoveries(values: np.ndarray, errors: np.ndarray, *, rate: float) -> np.ndarray:
+    """Return which values (mask) differ from 0, at most `rate` of them falsely so on average.
 
     Raises: SettingError for a rate outside (0, 1).
 
     Example:
-    >>> discoveries(np.array([0.001, 0.9, 0.02, 0.04]), 0.05).tolist()
-    [True, False, True, False]
+    >>> discoveries(np.array([5.0, 0.1, -3.0]), np.ones(3), rate=0.05).tolist()
+    [True, False, True]
     """
-    if not 0.0 < rate < 1.0:
-        raise SettingError(f"false_discoveries is {rate}; it must lie between 0 and 1, or be None for no selection")
-    ranks = np.argsort(p_values)
-    passed = p_values[ranks] <= rate * np.arange(1, len(p_values) + 1) / max(1, len(p_values))
-    kept = np.zeros(len(p_values), dtype=bool)
-    if passed.any():
-        kept[ranks[: int(np.flatnonzero(passed)[-1]) + 1]] = True
-    return kept
+    known = errors > 0.0
+    p_values = np.where(known, 2.0 * norm.sf(np.abs(values) / np.where(known, errors, 1.0)), 1.0)
+    return selected_by_rate(torch.from_numpy(p_values), rate).numpy()

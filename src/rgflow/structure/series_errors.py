@@ -15,7 +15,7 @@ __all__ = ["Inflation", "checked_chains", "inflation"]
 
 _LARGEST_SHARE = 4  # lags up to a quarter of a chain: beyond, one chain holds too few independent stretches
 _LEAST = 0.25  # a smaller factor (strongly alternating samples) is not believed
-_DIRECT = 8  # lags tried by direct sums before a Fourier transform gives all of them
+_DIRECT = 16  # lags tried by direct sums before a Fourier transform gives all of them
 _CHUNK = 2**22  # entries of a Fourier transform at a time: 64 MB in complex128
 
 
@@ -40,29 +40,37 @@ def checked_chains(chains: int, *, samples: int) -> int:
 def inflation(series: np.ndarray, *, groups: np.ndarray, chains: int = 1) -> Inflation:
     """Return the inflation of every row of `series` (series, samples), rows of mean 0.
 
-    One window serves all: the longest of the groups' windows, each from the group's average autocorrelation, which ends before
-    the first pair of lags whose sum is not positive. Averages have little noise, so that independent samples get factors
-    whose expectation is 1. `groups` (series,) numbers the groups.
+    One window serves each group: the group's average autocorrelation ends it before the first pair of lags whose sum is not
+    positive. Averages have little noise, so that independent samples get factors whose expectation is 1. `groups` (series,)
+    numbers the groups.
     Errors: a factor has the relative standard error sqrt(2 (2 window + 1) / samples) (Madras and Sokal 1988).
     Source: Geyer 1992, Statistical Science 7, 473 (initial positive sequence).
     """
-    length = series.shape[1] // chains
-    lags = max(1, length // _LARGEST_SHARE)
-    correlations = _first_correlations(series, chains=chains, lags=min(lags, _DIRECT))
-    window = _window(correlations, groups=groups)
-    if window >= correlations.shape[1] - 1 and lags > _DIRECT:
-        correlations = _autocorrelations(series, chains=chains, lags=lags)
-        window = _window(correlations, groups=groups)
-    factors = 2.0 * correlations[:, : window + 1].sum(1) - 1.0
-    return Inflation(np.maximum(factors, _LEAST), window, window < lags - 1 or lags < 4)
+    lags = max(1, series.shape[1] // chains // _LARGEST_SHARE)
+    factors, longest, settled = np.empty(len(series)), 0, True
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        part = series if len(rows) == len(series) else series[rows]
+        correlations = _first_correlations(part, chains=chains, lags=min(lags, _DIRECT))
+        window = _window(correlations.mean(0))
+        if window >= _DIRECT - 1 and lags > _DIRECT:
+            correlations = _autocorrelations(part, chains=chains, lags=lags)
+            window = _window(correlations.mean(0))
+        factors[rows] = 2.0 * correlations[:, : window + 1].sum(1) - 1.0
+        longest, settled = max(longest, window), settled and (window < lags - 1 or lags < 4)
+    return Inflation(np.maximum(factors, _LEAST), longest, settled)
 
 
 def _first_correlations(series: np.ndarray, *, chains: int, lags: int) -> np.ndarray:
-    """Return rho at the lags 0 .. lags - 1 by direct sums: cheaper where samples are nearly independent."""
+    """Return rho at the lags 0 .. lags - 1 by direct sums, or up to the first pair of lags whose average is not positive."""
     length = series.shape[1] // chains
     part = series.reshape(-1, chains, length)
-    found = [np.einsum("pcm,pcm->p", part[..., lag:], part[..., : length - lag]) for lag in range(lags)]
-    return _normalised(np.stack(found, axis=1).astype(np.float64))
+    found = []
+    for lag in range(lags):
+        found.append(np.einsum("pcm,pcm->p", part[..., lag:], part[..., : length - lag]).astype(np.float64))
+        if lag % 2 and float((_normalised(np.stack(found, axis=1))[:, -2:]).sum(1).mean()) <= 0.0:
+            break
+    return _normalised(np.stack(found, axis=1))
 
 
 def _autocorrelations(series: np.ndarray, *, chains: int, lags: int) -> np.ndarray:
@@ -86,12 +94,8 @@ def _normalised(products: np.ndarray) -> np.ndarray:
     return products
 
 
-def _window(correlations: np.ndarray, *, groups: np.ndarray) -> int:
-    """Return the longest of the groups' windows: the last lag before the first pair (2 j, 2 j + 1) with a sum <= 0."""
-    found = 0
-    for group in np.unique(groups):
-        mean = correlations[groups == group].mean(0)
-        pairs = mean[: len(mean) // 2 * 2].reshape(-1, 2).sum(1)
-        stops = np.flatnonzero(pairs <= 0.0)
-        found = max(found, 2 * (int(stops[0]) if len(stops) else len(pairs)) - 1)
-    return found
+def _window(mean: np.ndarray) -> int:
+    """Return the last lag before the first pair (2 j, 2 j + 1) whose sum is not positive."""
+    pairs = mean[: len(mean) // 2 * 2].reshape(-1, 2).sum(1)
+    stops = np.flatnonzero(pairs <= 0.0)
+    return max(0, 2 * (int(stops[0]) if len(stops) else len(pairs)) - 1)

@@ -17,7 +17,7 @@ from rgflow.lattice import Lattice
 from rgflow.numerics.sparse_polynomial import from_members
 from rgflow.records.hamiltonian import Hamiltonian
 from rgflow.records.hamiltonian_fit import HamiltonianFit
-from rgflow.structure.fit_errors import FitErrors, parameter_errors
+from rgflow.structure.fit_errors import FitErrors, error_work, parameter_errors
 from rgflow.structure.fit_memory import checked_memory, forecast_memory, forecast_sets
 from rgflow.structure.interaction_screening import SecondOpinion, second_opinion
 from rgflow.structure.pseudo_likelihood import TermsFit, design_for, fit_terms
@@ -30,6 +30,7 @@ from rgflow.structure.terms import Terms
 __all__ = ["Opinion", "fit_spins"]
 
 Opinion = Literal["auto", "yes", "no"]
+_ERROR_WORK = 3e12  # multiplications of the standard errors that are made unasked: about a minute
 _OPINION_PARAMETERS = 50_000  # beyond, "auto" asks for no second opinion: it costs as much as the fit
 
 
@@ -55,7 +56,7 @@ def fit_spins(
     terms: Terms | None = None,
     regularisation: float | None = None,
     false_discoveries: float | None = None,
-    errors: bool = True,
+    errors: bool | None = None,
     second_estimator: Opinion = "auto",
     names: Sequence[str] = (),
     chains: int = 1,
@@ -66,6 +67,7 @@ def fit_spins(
     The terms are those of `support_terms(support, order=..., lattice=..., reach=..., even=..., permutations=...)`, or `terms`.
     `regularisation` / 2 |theta|^2 is the penalty on the mean negative log pseudo-likelihood (None: 10 / samples).
     `false_discoveries` keeps the terms that differ from 0 at that rate and fits them again; errors then ignore the choice.
+    `errors`: standard errors (None: where they take no more than a minute or so, else infinite and said so).
     `second_estimator`: interaction screening of the same terms ("auto": up to 50,000 parameters). Samples of `chains` Markov
     chains stand one chain after the other, in the order recorded. `memory_limit` in bytes (None: what is free).
     Errors: standard errors (sandwich) allow for autocorrelation and leverage; infinite where the samples say nothing. With p
@@ -109,7 +111,7 @@ def _fitted(
     *,
     regularisation: float | None,
     false_discoveries: float | None,
-    errors: bool,
+    errors: bool | None,
     wanted: Opinion,
     chains: int,
 ) -> _Stage:
@@ -122,7 +124,8 @@ def _fitted(
             return _Stage(None, None, None, selection)
     design = design_for(spins, terms)
     fit = fit_terms(spins, terms, regularisation=regularisation, design=design)
-    spread = parameter_errors(spins, fit, chains=chains, design=design) if errors else None
+    wanted_errors = error_work(design) <= _ERROR_WORK if errors is None else errors
+    spread = parameter_errors(spins, fit, chains=chains, design=design) if wanted_errors else None
     opinion = None
     if spread is not None and (wanted == "yes" or (wanted == "auto" and terms.parameters <= _OPINION_PARAMETERS)):
         opinion = second_opinion(spins, fit, errors=spread, chains=chains, design=design)

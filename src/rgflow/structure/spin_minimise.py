@@ -14,9 +14,8 @@ from rgflow.structure.spin_losses import SiteLoss
 
 __all__ = ["Minimum", "Problem", "minimised_by_lbfgs", "minimised_by_newton"]
 
-_NEWTON_STEPS = (
-    60  # a regular problem takes 6 to 10; without a penalty separable data drift by 1/2 a step and stop here
-)
+_NEWTON_STEPS = 60  # a regular problem takes 6 to 10
+_DRIFT = 1e-3  # a last step larger than this has not settled: separable data without a penalty drift by 1/2 a step
 _HALVINGS = 30
 _LBFGS_STEPS = 1000
 _MEMORY = 15  # pairs of steps that L-BFGS keeps
@@ -77,7 +76,8 @@ def minimised_by_newton(problem: Problem, start: np.ndarray) -> Minimum:
         direction = _newton_direction(problem.hessian(theta), gradient)
         gain = -float(gradient @ direction)
         if gain <= _DECREMENT:
-            return Minimum(theta + direction, step, True)  # the last step costs nothing: errors are squared by it
+            settled = float(np.abs(direction).max()) < _DRIFT  # without a penalty separable data drift on and on
+            return Minimum(theta + direction, step, settled)  # the last step costs nothing: it squares the error
         length = 1.0
         for _ in range(_HALVINGS):
             trial = problem.value(theta + length * direction)

@@ -47,7 +47,7 @@ def said_of_fit(fit: TermsFit | None, spread: FitErrors | None) -> list[str]:
     if fit is not None and not fit.converged:
         notes.append(f"the minimiser stopped after {fit.steps} steps short of its goal; a larger regularisation helps")
     if spread is None:
-        return notes
+        return [*notes, "standard errors were not computed (errors=True asks for them)"]
     if not spread.settled:
         notes.append(
             "the samples' autocorrelation does not die out within a quarter of a chain: the errors are too small"

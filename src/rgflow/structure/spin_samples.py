@@ -48,7 +48,8 @@ def checked_spins(samples: Any, *, sites: int | None = None) -> np.ndarray:
         raise DataError(f"the samples have shape {values.shape}; {needed} is needed, one row a configuration")
     if values.dtype.kind not in "fiu":
         raise DataError(f"the samples hold {values.dtype} values; a spin must be the number -1 or 1")
-    spins = values.astype(np.int8)
+    with np.errstate(invalid="ignore"):  # NaN becomes some integer, and is refused below
+        spins = values.astype(np.int8)
     wrong = (spins != values) if values.dtype.kind == "f" or values.itemsize > 1 else None
     bad = (spins != 1) & (spins != -1) if wrong is None else (wrong | ((spins != 1) & (spins != -1)))
     if bad.any():

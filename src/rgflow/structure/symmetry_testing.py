@@ -38,7 +38,7 @@ Kind = Literal["spin", "categorical", "continuous"]
 _BLOCKS = 500  # with 500 signs the normal tail of a score is good to 5 standard errors, and time is that of 500 samples
 _FEWEST_SAMPLES = 16  # 2^16 patterns of signs: a p-value of 0.0005 needs 2^11
 _COARSE = 0.3  # standard deviations: between the small (0.2) and medium (0.5) effects of Cohen 1988, ch. 2
-_CENTRED_BLOCK = 5  # samples; subtracting their mean costs a skewness (1 - 1/4)^(3/2) or less of its size
+_CENTRED_BLOCK = 5  # samples: what is left of a skewness is (1 - 2/5) / sqrt(1 - 1/5) = 0.67 of it
 _CLIP = 5.0  # standard deviations; 6e-7 of Gaussian values lie beyond, and one outlier no longer rules a moment
 _LARGEST_CLASSED = 600  # variables; comparing all profiles costs their cube (some 3 s at 600)
 
