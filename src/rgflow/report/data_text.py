@@ -97,6 +97,7 @@ def _index(index: Index, *, title: int, width: int) -> Iterator[str]:
     nulls = "   ".join([*map(_null, index.nulls), *([p] if p else [])])
     name = _plain(index.title)
     line = f"{name[:title]:<{title}}  {index.verdict:<14}  {value}" if title else f"{name}: {index.verdict}   {value}"
+    line = line.rstrip()
     if nulls and len(line) + 3 + len(nulls) <= width:
         line, nulls = f"{line}   {nulls}", ""
     yield from textwrap.wrap(line, width, subsequent_indent=_DEEP)
