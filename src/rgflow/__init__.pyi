@@ -32,7 +32,9 @@ from .records import (
     LayerReport as LayerReport,
 )
 from .report import CheckReport as CheckReport
+from .report import DataReport as DataReport
 from .studies import Tuned as Tuned
 from .studies import check as check
+from .studies import describe as describe
 from .studies import tune as tune
 from .studies import verify as verify

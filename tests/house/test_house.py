@@ -20,7 +20,7 @@ ASSETS = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".html", ".css", "
 POSITIONAL = 3
 
 # Verbs of the command line are functions whose arguments typer reads by name, however many there are.
-VERBS = {PACKAGE / "cli" / f"{verb}.py" for verb in ("check", "tune", "theory", "compile")}
+VERBS = {PACKAGE / "cli" / f"{verb}.py" for verb in ("check", "tune", "theory", "compile", "data")}
 
 
 def spelled(path: Path) -> str:

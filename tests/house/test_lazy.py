@@ -75,6 +75,7 @@ def cpu_seconds(*words: str) -> float:
                 '"check", "--help"',
                 '"tune", "--help"',
                 '"theory", "--help"',
+                '"data", "--help"',
                 '"nonsense"',
             )
         ),

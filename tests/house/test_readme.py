@@ -1,4 +1,4 @@
-"""What the README and the page of `check` promise exists: commands, options, files, links, JSON keys; examples run."""
+"""What the README and the pages of the verbs promise exists: commands, options, files, links, JSON keys; examples run."""
 
 import json
 import re
@@ -11,11 +11,14 @@ import pytest
 import typer.main
 
 from rgflow.cli.application import application
+from rgflow.report.data_json import data_schema
 from rgflow.report.schema import json_schema
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CHECK_PAGE = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
+PAGES = {verb: (ROOT / "docs" / f"{verb}.md").read_text(encoding="utf-8") for verb in ("check", "data")}
+SCHEMAS = {"check": json_schema, "data": data_schema}
+TUTORIAL = (ROOT / "docs" / "structure_of_data.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 FILE_AND_FUNCTION = re.compile(r"(\w[\w/]*\.py):(\w+)")
@@ -84,19 +87,27 @@ def test_every_link_leads_to_a_file(page):
     assert dead_links(page.read_text(encoding="utf-8"), folder=page.parent) == []
 
 
-def test_every_option_of_check_is_on_its_page():
-    options = {name for parameter in VERBS["check"].params for name in parameter.opts if name.startswith("--")}
-    assert {name for name in options - {"--help"} if name not in CHECK_PAGE} == set()
+@pytest.mark.parametrize("verb", PAGES)
+def test_every_option_of_a_verb_is_on_its_page(verb):
+    options = {name for parameter in VERBS[verb].params for name in parameter.opts if name.startswith("--")}
+    assert {name for name in options - {"--help"} if name not in PAGES[verb]} == set()
 
 
-def test_every_key_of_the_json_is_on_the_page_of_check():
+@pytest.mark.parametrize("text", [PAGES["data"], TUTORIAL], ids=["data", "structure of data"])
+def test_every_command_on_the_pages_of_data_is_known_to_the_command_line(text):
+    assert "rgflow data" in text
+    assert command_offences(text) == []
+
+
+@pytest.mark.parametrize("verb", PAGES)
+def test_every_key_of_the_json_is_on_the_page_of_its_verb(verb):
     def keys(schema: dict) -> set[str]:
         below = [value for value in schema.values() if isinstance(value, dict)]
         return set(schema.get("properties", {})).union(*(keys(value) for value in below))
 
-    found = keys(json.loads(json_schema()))
+    found = keys(json.loads(SCHEMAS[verb]()))
     assert len(found) > 40
-    assert {key for key in found if f"`{key}`" not in CHECK_PAGE} == set()
+    assert {key for key in found if f"`{key}`" not in PAGES[verb]} == set()
 
 
 def test_the_python_example_of_the_readme_runs():

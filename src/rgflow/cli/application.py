@@ -12,6 +12,7 @@ import typer
 from rgflow import __version__
 from rgflow.cli.check import check
 from rgflow.cli.compile import compile as compile_verb
+from rgflow.cli.data import data
 from rgflow.cli.endings import INTERRUPTED, USAGE, complain, reader_left
 from rgflow.cli.theory import theory
 from rgflow.cli.tune import tune
@@ -40,6 +41,7 @@ def application() -> typer.Typer:
     app.command("tune")(tune)
     app.command("theory")(theory)
     app.command("compile")(compile_verb)
+    app.command("data")(data)
     return app
 
 

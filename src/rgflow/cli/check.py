@@ -2,16 +2,14 @@
 
 import shlex
 import sys
-from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rgflow.cli.endings import DONE, FINDINGS, ended
-from rgflow.cli.output import distinct, json_output, output_path
 from rgflow.cli.progress import progress_bar
+from rgflow.cli.report_output import ReportFiles, print_report, report_files, standard_output_kept, write_report
 from rgflow.cli.settings import at_least, available_device, one_of, positive, seed_in_range
 
 if TYPE_CHECKING:
@@ -38,14 +36,6 @@ class _Request:
     html: str | None
     json: str | None
     quiet: bool
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Where results go, after these places were checked."""
-
-    html: Path | None
-    json: Path | None
 
 
 def check(
@@ -76,22 +66,21 @@ def check(
 
 def _run(request: _Request) -> int:
     files = _checked(request)
-    with redirect_stdout(sys.stderr) if request.json == "-" else nullcontext():
+    with standard_output_kept(request.json):
         report = _report(request)
-    _write(report, files=files)
+    write_report(report, files=files)
     _print(report, request=request)
     return DONE if report.verdict == "healthy" else FINDINGS
 
 
-def _checked(request: _Request) -> _Files:
+def _checked(request: _Request) -> ReportFiles:
     """Judge every setting before any work."""
     at_least("--networks", request.networks, least=2, why="since a spread over seeds needs two networks")
     seed_in_range(request.seed)
     at_least("--batch", request.batch, least=2, why="since telling inputs apart needs two of them")
     positive("--learning-rate", request.learning_rate)
     one_of("--optimizer", request.optimizer, allowed=OPTIMIZERS)
-    files = _Files(html=output_path("--html", request.html), json=json_output(request.json))
-    distinct(files.html, files.json)
+    files = report_files(html=request.html, json=request.json)
     available_device(request.device)
     return files
 
@@ -125,23 +114,12 @@ def _remedy(request: _Request) -> str:
     return shlex.join(words + (["--target", request.target] if request.target else []))
 
 
-def _write(report: "CheckReport", *, files: _Files) -> None:
-    from rgflow.report.files import write_complete
-
-    if files.json is not None:
-        write_complete(files.json, report.to_json() + "\n")
-    if files.html is not None:
-        report.to_html(str(files.html))
-
-
 def _print(report: "CheckReport", *, request: _Request) -> None:
-    if request.json == "-":
-        print(report.to_json())
-    elif sys.stdout.isatty() and not request.quiet:
-        from rich.console import Console
+    if not sys.stdout.isatty() or request.json == "-" or request.quiet:
+        print_report(report, json=request.json, quiet=request.quiet)
+        return
+    from rich.console import Console
 
-        from rgflow.report.text import print_report
+    from rgflow.report.text import print_report as print_in_colour
 
-        print_report(report, Console())
-    elif not request.quiet:
-        print(report.table(), end="")
+    print_in_colour(report, Console())

@@ -1,16 +1,13 @@
 """`rgflow compile "x1*x2*x3 + 2*x1**2"`: a polynomial as an ordinary network, with an error bound that holds."""
 
-import shutil
-import sys
-from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rgflow.cli.endings import DONE, ended
-from rgflow.cli.output import distinct, json_output, output_path, write_state
+from rgflow.cli.output import write_state
+from rgflow.cli.report_output import ReportFiles, print_report, report_files, standard_output_kept, write_report
 from rgflow.cli.settings import at_least, one_of, positive, seed_in_range
 from rgflow.errors import SettingError
 
@@ -22,7 +19,6 @@ __all__ = ["compile"]
 _DTYPES = ("float64", "float32")
 _GATES = ("automatic", "taylor", "least-squares")
 _KINDS = ("real", "bit", "spin")
-_PIPE_WIDTH = 120  # columns where no terminal says otherwise, as for `check`
 
 
 @dataclass(frozen=True)
@@ -50,9 +46,7 @@ class _Request:
 class _Plan:
     """Where results go and what the domain is, after they were checked."""
 
-    write: Path | None
-    html: Path | None
-    json: Path | None
+    files: ReportFiles
     domain: "float | list[float] | dict[str, float]"
 
 
@@ -92,10 +86,13 @@ def compile(
 
 def _run(request: _Request) -> int:
     plan = _checked(request)
-    with redirect_stdout(sys.stderr) if request.json == "-" else nullcontext():
+    with standard_output_kept(request.json):
         compiled = _compiled(request, plan)
-    _write(compiled, plan=plan)
-    _print(compiled, request=request)
+    if plan.files.weights is not None:
+        write_state(plan.files.weights, compiled.network.module.state_dict())
+    write_report(compiled.report, files=plan.files)
+    closing = ["", *_last_words(compiled, request)]
+    print_report(compiled.report, json=request.json, quiet=request.quiet, closing=closing)
     return DONE
 
 
@@ -111,11 +108,7 @@ def _checked(request: _Request) -> _Plan:
     one_of("--gates", request.gates, allowed=_GATES)
     one_of("--kind", request.kind, allowed=_KINDS)
     domain = _domain(request.domain)
-    plan = _Plan(
-        output_path("--write", request.write), output_path("--html", request.html), json_output(request.json), domain
-    )
-    distinct(plan.write, plan.html, plan.json)
-    return plan
+    return _Plan(report_files(html=request.html, json=request.json, weights=request.write), domain)
 
 
 def _domain(text: str) -> "float | list[float] | dict[str, float]":
@@ -154,29 +147,6 @@ def _compiled(request: _Request, plan: _Plan) -> "Compiled":
         kind=request.kind,
         variables=names,
     )
-
-
-def _write(compiled: "Compiled", *, plan: _Plan) -> None:
-    from rgflow.report.files import write_complete
-
-    if plan.write is not None:
-        write_state(plan.write, compiled.network.module.state_dict())
-    if plan.json is not None:
-        write_complete(plan.json, compiled.report.to_json() + "\n")
-    if plan.html is not None:
-        compiled.report.to_html(str(plan.html))
-
-
-def _print(compiled: "Compiled", *, request: _Request) -> None:
-    from rgflow.report.spelling import Spelling
-
-    if request.json == "-":
-        print(compiled.report.to_json())
-    elif not request.quiet:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
-        spell = Spelling(getattr(sys.stdout, "encoding", None) or "utf-8")
-        for line in (*compiled.report.table(width).splitlines(), "", *_last_words(compiled, request)):
-            print(spell(line))
 
 
 def _last_words(compiled: "Compiled", request: _Request) -> list[str]:

@@ -1,17 +1,13 @@
 """`rgflow theory --widths 784,128x10,10 --activation gelu`: the effective theory of a network, beside an ensemble."""
 
-import shutil
-import sys
-from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rgflow.cli.endings import DONE, ended
-from rgflow.cli.output import distinct, json_output, output_path
 from rgflow.cli.progress import progress_bar
+from rgflow.cli.report_output import ReportFiles, print_report, report_files, standard_output_kept, write_report
 from rgflow.cli.settings import at_least, one_of, seed_in_range
 from rgflow.errors import SettingError
 
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LAWS", "theory"]
 
-_PIPE_WIDTH = 120  # columns where no terminal says otherwise, as for `check`
 LAWS = ("gaussian", "uniform", "rademacher", "truncated_normal")
 
 
@@ -46,14 +41,6 @@ class _Request:
     html: str | None
     json: str | None
     quiet: bool
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Where results go, after these places were checked."""
-
-    html: Path | None
-    json: Path | None
 
 
 def theory(
@@ -105,14 +92,14 @@ def theory(
 
 def _run(request: _Request) -> int:
     files = _checked(request)
-    with redirect_stdout(sys.stderr) if request.json == "-" else nullcontext():
+    with standard_output_kept(request.json):
         report = _report(request)
-    _write(report, files=files)
-    _print(report, request=request)
+    write_report(report, files=files)
+    print_report(report, json=request.json, quiet=request.quiet)
     return DONE
 
 
-def _checked(request: _Request) -> _Files:
+def _checked(request: _Request) -> ReportFiles:
     """Judge every setting before any work."""
     at_least("--count", request.count, least=1, why="since a flow needs an input")
     at_least("--networks", request.networks, least=0, why="0 for no ensemble")
@@ -130,9 +117,7 @@ def _checked(request: _Request) -> _Files:
         )
     if request.bias_variance is not None and request.weight_variance is None:
         raise SettingError("--bias-variance stands alone; give --weight-variance too")
-    files = _Files(html=output_path("--html", request.html), json=json_output(request.json))
-    distinct(files.html, files.json)
-    return files
+    return report_files(html=request.html, json=request.json)
 
 
 _LEAST_NETWORKS = 4  # the standard error of a variance needs four samples
@@ -186,24 +171,3 @@ def _rows(request: _Request, network: "MLP") -> "Tensor | None":
         )
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(request.seed))[: request.count]
     return data[chosen]
-
-
-def _write(report: "TheoryReport", *, files: _Files) -> None:
-    from rgflow.report.files import write_complete
-
-    if files.json is not None:
-        write_complete(files.json, report.to_json() + "\n")
-    if files.html is not None:
-        report.to_html(str(files.html))
-
-
-def _print(report: "TheoryReport", *, request: _Request) -> None:
-    from rgflow.report.spelling import Spelling
-
-    if request.json == "-":
-        print(report.to_json())
-    elif not request.quiet:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
-        spell = Spelling(getattr(sys.stdout, "encoding", None) or "utf-8")
-        for line in report.table(width).splitlines():
-            print(spell(line))

@@ -1,20 +1,17 @@
 """`rgflow tune MODEL --data DATA`: the same network with critical initialisation, as a diff, a file, and a proof."""
 
-import shutil
-import sys
 from collections.abc import Callable
-from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rgflow.cli.check import OPTIMIZERS
 from rgflow.cli.endings import DONE, ended
-from rgflow.cli.output import distinct, json_output, output_path, write_state
+from rgflow.cli.output import write_state
 from rgflow.cli.progress import progress_bar
+from rgflow.cli.report_output import ReportFiles, print_report, report_files, standard_output_kept, write_report
 from rgflow.cli.settings import at_least, number_list, one_of, seed_in_range
 from rgflow.errors import SettingError
 
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from rgflow.studies.tuning import Tuned
 
 __all__ = ["tune"]
-
-_PIPE_WIDTH = 120  # columns where no terminal says otherwise, as for `check`
 
 
 @dataclass(frozen=True)
@@ -52,8 +47,7 @@ class _Request:
 class _Plan:
     """Where results go and which rates are swept, after they were checked."""
 
-    write: Path | None
-    json: Path | None
+    files: ReportFiles
     rates: tuple[float, ...] | None
 
 
@@ -90,10 +84,12 @@ def tune(
 
 def _run(request: _Request) -> int:
     plan = _checked(request)
-    with redirect_stdout(sys.stderr) if request.json == "-" else nullcontext():
+    with standard_output_kept(request.json):
         report = _report(request, rates=plan.rates)
-    _write(report, plan=plan)
-    _print(report, request=request)
+    if plan.files.weights is not None:
+        write_state(plan.files.weights, report.tuned.model.state_dict())
+    write_report(report, files=plan.files)
+    print_report(report, json=request.json, quiet=request.quiet, closing=["", *_last_words(request)])
     return DONE
 
 
@@ -107,9 +103,7 @@ def _checked(request: _Request) -> _Plan:
         if value is not None and not request.verify:
             raise SettingError(f"{option} belongs to the experiment of --verify; add --verify or leave {option} out")
     rates = number_list("--rates", request.rates)
-    plan = _Plan(write=output_path("--write", request.write), json=json_output(request.json), rates=rates)
-    distinct(plan.write, plan.json)
-    return plan
+    return _Plan(report_files(json=request.json, weights=request.write), rates)
 
 
 def _report(request: _Request, *, rates: tuple[float, ...] | None) -> "TuneReport":
@@ -150,27 +144,6 @@ def _proof(
             progress=progress,
             **given,
         )
-
-
-def _write(report: "TuneReport", *, plan: _Plan) -> None:
-    from rgflow.report.files import write_complete
-
-    if plan.write is not None:
-        write_state(plan.write, report.tuned.model.state_dict())
-    if plan.json is not None:
-        write_complete(plan.json, report.to_json() + "\n")
-
-
-def _print(report: "TuneReport", *, request: _Request) -> None:
-    from rgflow.report.spelling import Spelling
-
-    if request.json == "-":
-        print(report.to_json())
-    elif not request.quiet:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
-        spell = Spelling(getattr(sys.stdout, "encoding", None) or "utf-8")
-        for line in (*report.table(width).splitlines(), "", *_last_words(request)):
-            print(spell(line))
 
 
 def _last_words(request: _Request) -> list[str]:

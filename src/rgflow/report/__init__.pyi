@@ -15,6 +15,8 @@ from .check_report import (
 )
 from .comparison import comparison_table as comparison_table
 from .compile_report import CompileReport as CompileReport
+from .data_json import data_schema as data_schema
+from .data_report import DataReport as DataReport
 from .files import check_writable as check_writable
 from .files import write_complete as write_complete
 from .page import to_html as to_html

@@ -86,11 +86,11 @@ class CheckReport:
     notes: tuple[str, ...] = ()
     error: str = ""
 
-    def table(self) -> str:
-        """Return the report as text, 120 columns wide, without colour."""
+    def table(self, width: int = 120) -> str:
+        """Return the report as text of at most `width` columns, without colour."""
         from rgflow.report.text import to_text
 
-        return to_text(self)
+        return to_text(self, width)
 
     def to_json(self) -> str:
         """Return the report as JSON, schema `rgflow.check/1`."""

@@ -4,8 +4,20 @@ Nothing is computed here beyond rounding; the JSON carries the full digits.
 """
 
 import math
+from decimal import Decimal
 
-__all__ = ["MISSING", "error_of", "percent", "relative", "seconds", "short", "z_score"]
+__all__ = [
+    "MISSING",
+    "count",
+    "error_of",
+    "percent",
+    "probability",
+    "relative",
+    "seconds",
+    "short",
+    "with_error",
+    "z_score",
+]
 
 MISSING = "–"
 
@@ -69,3 +81,30 @@ def z_score(z: float | None) -> str:
 def seconds(value: float) -> str:
     """Return a duration: "11.2 s", "0.04 s", "132 s"."""
     return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
+
+
+def count(number: int) -> str:
+    """Return a whole number in groups of three, a long one as "2^256 - 1" or "1.34e+12"."""
+    if number < 10**9:  # longer ones no longer fit beside others
+        return f"{number:,}"
+    power = number.bit_length()
+    return f"2^{power} - 1" if number == 2**power - 1 else f"{Decimal(number):.2e}"
+
+
+def with_error(value: float | None, error: float | None) -> str:
+    """Return "0.40061 ± 0.00042": two digits of the error, the value as far; "–" for None and NaN."""
+    if value is None or error is None or math.isnan(value):
+        return MISSING
+    if error == 0.0 and float(value).is_integer() and abs(value) < 1e5:  # five places are legible
+        return f"{value:.0f} ± 0"
+    decimals = max(0, 1 - math.floor(math.log10(error))) if 0.0 < error < math.inf else 7
+    if decimals > 6 or max(abs(value), error) >= 1e5:  # so are six decimals
+        return f"{short(value)} ± {error_of(error)}"
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def probability(p: float | None) -> str:
+    """Return a p-value in two digits, "<0.001" below that; "–" for None and NaN."""
+    if p is None or not math.isfinite(p):
+        return MISSING
+    return "<0.001" if p < 1e-3 else f"{p:.2g}"  # below 1 in 1000 the digits of a p-value say nothing

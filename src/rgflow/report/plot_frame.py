@@ -25,7 +25,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Plot:
-    """One plot: an identifier, a title, a sentence on how to read it, its legend and its figure; `tall` ones are planes."""
+    """One plot: an identifier, a title, a sentence on how to read it, its legend and its figure.
+
+    `tall` ones are planes; `height` in pixels overrides the usual ones where a plot has rows to hold.
+    """
 
     name: str
     title: str
@@ -33,9 +36,10 @@ class Plot:
     legend: tuple[Key, ...]
     figure: go.Figure
     tall: bool = False
+    height: int = 0
 
 
-def framed(traces: Sequence[go.Scatter | go.Bar], *, across: str, up: str) -> go.Figure:
+def framed(traces: Sequence[go.Scatter | go.Bar | go.Heatmap], *, across: str, up: str) -> go.Figure:
     """Return a figure of `traces` with titled axes in the page's style."""
     figure = go.Figure(data=list(traces), layout={"template": "none"})
     clear = "rgba(0,0,0,0)"

@@ -11,11 +11,13 @@ from importlib import resources
 from numbers import Integral, Real
 from typing import Any
 
+from torch import Tensor
+
 from rgflow.records.estimate import Estimate, Quantity
 from rgflow.report.check_report import CheckReport
 from rgflow.report.theory_report import TheoryReport
 
-__all__ = ["SCHEMA", "THEORY_SCHEMA", "json_schema", "theory_json", "to_json"]
+__all__ = ["SCHEMA", "THEORY_SCHEMA", "json_schema", "plain", "theory_json", "to_json"]
 
 SCHEMA = "rgflow.check/1"
 THEORY_SCHEMA = "rgflow.theory/1"
@@ -38,11 +40,11 @@ def json_schema() -> str:
 
 def _written(report: CheckReport | TheoryReport, *, schema: str) -> str:
     own = {"schema": schema, "version": report.version, "seed": report.seed, "networks": report.networks}
-    rest = {f.name: _plain(getattr(report, f.name)) for f in fields(report) if f.name not in own}
+    rest = {f.name: plain(getattr(report, f.name)) for f in fields(report) if f.name not in own}
     return json.dumps(own | rest, indent=2, ensure_ascii=True, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a record, or anything inside one, in JSON's own types; keys are the names of the record's fields."""
     if value is None or isinstance(value, (str, bool)):
         return value
@@ -52,11 +54,13 @@ def _plain(value: Any) -> Any:
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Quantity):
         return _quantity(value)
+    if isinstance(value, Tensor):
+        return plain(value.tolist())
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return [plain(item) for item in value]
+    return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
 
 
 def _quantity(quantity: Quantity) -> dict[str, Any]:
@@ -64,10 +68,10 @@ def _quantity(quantity: Quantity) -> dict[str, Any]:
     reason = {"reason": quantity.reason}
     if quantity.predicted is None:
         return measured | reason
-    result = _side(quantity.predicted, "predicted") | measured | {"z": _plain(quantity.z)}
+    result = _side(quantity.predicted, "predicted") | measured | {"z": plain(quantity.z)}
     return result | reason if quantity.reason else result
 
 
 def _side(estimate: Estimate | None, side: str) -> dict[str, Any]:
     value, error, kind = (None, None, None) if estimate is None else (estimate.value, estimate.error, estimate.kind)
-    return {side: _plain(value), f"{side}_error": _plain(error), f"{side}_error_kind": kind}
+    return {side: plain(value), f"{side}_error": plain(error), f"{side}_error_kind": kind}

@@ -4,15 +4,12 @@ Every number is a record's own. Kernels and distances are averages over the inpu
 deviation over networks in percent of the forecast.
 """
 
-import io
 import math
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from rgflow.records.estimate import Estimate, Quantity
 from rgflow.report.digits import MISSING, relative, seconds, short, z_score
-from rgflow.report.terminal import Console, Table
+from rgflow.report.plain_table import Column, fitting_table
 from rgflow.report.theory_report import TheoryLayer, TheoryReport
 
 __all__ = ["theory_text"]
@@ -25,15 +22,6 @@ _LEGEND = (
     " combined error, ! where |z| >= 4. chi: growth per layer of a change of the kernel (par) and of a small distance"
     " (perp). V/nK^2: relative variance of one input's kernel over networks; control: its largest over inputs."
 )
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A header and what it shows of a layer; `level` says when it gives way (higher first, 0 never)."""
-
-    header: str
-    show: Callable[[TheoryLayer], str]
-    level: int = 0
 
 
 def theory_text(report: TheoryReport, width: int = 120) -> str:
@@ -61,44 +49,29 @@ def _head(report: TheoryReport) -> list[str]:
 
 def _table(report: TheoryReport, *, width: int) -> list[str]:
     columns = [c for c in _columns() if any(c.show(row) != MISSING for row in report.layers)]
-    for level in (0, 1, 2, 3):
-        kept = [column for column in columns if not 0 < column.level <= level]
-        lines = _drawn(kept, report.layers)
-        if max(map(len, lines)) <= width:
-            break
+    lines = fitting_table(columns, report.layers, width=width)
     if len(report.layers) > _FOLD_ABOVE:
         hidden = len(report.layers) - 2 * _KEEP
         lines = [*lines[: _KEEP + 2], f"... {hidden} layers like these: in --json and --html", *lines[-_KEEP:]]
     return [*lines, _LEGEND, ""]
 
 
-def _drawn(columns: Sequence[_Column], layers: Sequence[TheoryLayer]) -> list[str]:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="")
-    for column in columns:
-        table.add_column(column.header, justify="right", no_wrap=True)
-    for row in layers:
-        table.add_row(*(column.show(row) for column in columns))
-    file = io.StringIO()
-    Console(file=file, width=1000, color_system=None, legacy_windows=False).print(table)
-    return [line.rstrip() for line in file.getvalue().splitlines()]
-
-
-def _columns() -> tuple[_Column, ...]:
+def _columns() -> tuple[Column[TheoryLayer], ...]:
     return (
-        _Column("\nl", lambda row: str(row.layer)),
-        _Column("\nwidth", lambda row: str(row.width)),
-        _Column("\nC_W", lambda row: short(row.weight_variance), level=1),
-        _Column("\nC_b", lambda row: short(row.bias_variance), level=1),
+        Column("\nl", lambda row: str(row.layer)),
+        Column("\nwidth", lambda row: str(row.width)),
+        Column("\nC_W", lambda row: short(row.weight_variance), level=1),
+        Column("\nC_b", lambda row: short(row.bias_variance), level=1),
         *_group("kernel"),
         *_group("distance"),
-        _Column("chi\npar", lambda row: short(row.chi_parallel), level=3),
-        _Column("\nperp", lambda row: short(row.chi_perpendicular), level=3),
-        _Column("\nV/nK^2", lambda row: short(row.vertex_ratio), level=2),
-        _Column("\ncontrol", lambda row: short(row.control)),
+        Column("chi\npar", lambda row: short(row.chi_parallel), level=3),
+        Column("\nperp", lambda row: short(row.chi_perpendicular), level=3),
+        Column("\nV/nK^2", lambda row: short(row.vertex_ratio), level=2),
+        Column("\ncontrol", lambda row: short(row.control)),
     )
 
 
-def _group(name: str) -> tuple[_Column, ...]:
+def _group(name: str) -> tuple[Column[TheoryLayer], ...]:
     def of(row: TheoryLayer) -> Quantity:
         return getattr(row, name)
 
@@ -106,12 +79,12 @@ def _group(name: str) -> tuple[_Column, ...]:
         return getattr(row, f"{name}_deviation")
 
     return (
-        _Column(f"{name}\nforecast", lambda row: _value(of(row).predicted)),
-        _Column("\n±sd", lambda row: _share(deviation(row).predicted, of(row).predicted)),
-        _Column("\nmeasured", lambda row: _value(of(row).measured)),
-        _Column("\nz", lambda row: z_score(of(row).z)),
-        _Column("\n±sd", lambda row: _share(deviation(row).measured, of(row).measured)),
-        _Column("\nz", lambda row: z_score(deviation(row).z)),
+        Column(f"{name}\nforecast", lambda row: _value(of(row).predicted)),
+        Column("\n±sd", lambda row: _share(deviation(row).predicted, of(row).predicted)),
+        Column("\nmeasured", lambda row: _value(of(row).measured)),
+        Column("\nz", lambda row: z_score(of(row).z)),
+        Column("\n±sd", lambda row: _share(deviation(row).measured, of(row).measured)),
+        Column("\nz", lambda row: z_score(deviation(row).z)),
     )
 
 

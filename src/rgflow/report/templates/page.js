@@ -12,9 +12,9 @@
   }
 
   function draw(box, print) {
-    const tall = box.classList.contains("tall");
+    const paper = Number(box.dataset.height) || (box.classList.contains("tall") ? PRINT.tall : PRINT.height);
     const width = print ? PRINT.width : box.clientWidth;
-    const height = print ? (tall ? PRINT.tall : PRINT.height) : box.clientHeight;
+    const height = print ? paper : box.clientHeight;
     box.drawnWidth = width;
     const figure = JSON.parse(resolved(document.getElementById(box.dataset.figure).textContent));
     const layout = Object.assign({}, figure.layout, { width, height, dragmode: coarse ? false : "zoom" });
