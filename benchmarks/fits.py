@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from rgflow.datasets.ising import IsingSettings, sample_ising
 from sklearn.linear_model import LogisticRegression
 
-from rgflow.datasets.ising import IsingSettings, sample_ising
 from rgflow.lattice import Lattice
 from rgflow.structure import (
     Terms,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from rgflow.datasets.ising import IsingSettings, sample_ising
 from sklearn.datasets import load_digits, load_wine
 
-from rgflow.datasets.ising import IsingSettings, sample_ising
 from rgflow.errors import DataError, SettingError
 from rgflow.structure.compression import coded_bits, compressibility, gaussian_saving
 from rgflow.structure.null_data import phase_randomised

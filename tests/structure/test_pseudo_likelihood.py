@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from rgflow.datasets.ising import IsingSettings, sample_ising
+
 from rgflow.errors import DataError, SettingError
 from rgflow.lattice import Lattice
 from rgflow.structure import Terms, fit_by_screening, fit_terms, log_pseudo_likelihood, support_terms

@@ -2,10 +2,10 @@ from functools import cache
 
 import numpy as np
 import pytest
+from rgflow.datasets.ising import IsingSettings, sample_ising
 from scipy.signal import lfilter
 from sklearn.datasets import load_digits
 
-from rgflow.datasets.ising import IsingSettings, sample_ising
 from rgflow.errors import DataError, SettingError
 from rgflow.lattice.geometry import Lattice
 from rgflow.structure.symmetry_chains import interleaved_chains
