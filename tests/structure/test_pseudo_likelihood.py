@@ -105,7 +105,7 @@ def test_a_glass_of_14_spins_is_recovered_as_well_as_in_the_reference(name: str)
     assert 1.0 / GOLDEN[name]["tol"] <= middle <= GOLDEN[name]["tol"]
 
 
-def test_ising_16_by_16_is_found_by_one_coupling_and_overfitted_by_all_pairs_as_forecast() -> None:
+def test_ising_16_by_16_is_found_by_one_coupling() -> None:
     spins = sample_ising(IsingSettings(16, 16, 3.0, samples=4000, seed=1)).reshape(4000, 256)
     lattice, golden = Lattice((16, 16)), GOLDEN["B.ising16.T3.0.K"]
     bond = support_terms("rotation", sites=256, lattice=lattice, even=True)
@@ -121,8 +121,8 @@ def test_all_pairs_of_ising_16_by_16_exceed_by_the_reference_value() -> None:
     fit = fit_terms(spins[:4000], pairs)
     truth = log_pseudo_likelihood(spins[4000:], bond, [0.4]).mean()
     excess = float(truth - log_pseudo_likelihood(spins[4000:], pairs, fit.parameters).mean())
-    # the joint fit halves the parameters of the reference's separate regressions: 0.0216 = 128 parameters a site / (2 M) + p/M
-    assert 0.3 * golden["value"] < excess < golden["value"] + golden["tol"]
+    # the reference fits each site alone; the joint fit shares each pair, whose two copies hardly differ at weak coupling
+    assert abs(excess - golden["value"]) <= golden["tol"]
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)

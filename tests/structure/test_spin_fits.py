@@ -14,6 +14,8 @@ from rgflow.errors import DataError, SettingError
 from rgflow.lattice import Lattice
 from rgflow.structure import (
     Terms,
+    fit_categories,
+    fit_continuous,
     fit_hamiltonian,
     fit_spins,
     fit_terms,
@@ -301,6 +303,18 @@ def test_memory_is_forecast_before_work_and_refused_above_the_limit() -> None:
 def test_wrong_settings_are_refused_in_one_sentence(settings: dict, words: str) -> None:
     with pytest.raises(SettingError, match=words):
         fit_hamiltonian(torus().draws(50, seed=0), **settings)
+
+
+def test_one_entrance_leads_to_the_fits_of_all_kinds() -> None:
+    generator = np.random.default_rng(9)
+    real, states = generator.standard_normal((200, 3)), generator.integers(0, 3, size=(200, 3))
+    pairs = [
+        (fit_hamiltonian(real, kind="continuous", even=True), fit_continuous(real, even=True)),
+        (fit_hamiltonian(states, kind="categorical", order=1), fit_categories(states, order=1)),
+        (fit_hamiltonian(np.sign(real), order=1), fit_spins(np.sign(real), order=1)),
+    ]
+    assert [found.kind for found, _ in pairs] == ["continuous", "categorical", "spin"]
+    assert all(torch.equal(found.couplings, direct.couplings) for found, direct in pairs)
 
 
 def test_bits_are_refused_with_the_way_out() -> None:
