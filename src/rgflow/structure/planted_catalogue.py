@@ -12,7 +12,7 @@ from rgflow.structure.planted_spins import spin_laws
 __all__ = ["planted_laws", "planted_problems"]
 
 PlantedKind = Literal["spin", "categorical", "continuous"]
-MULTIPLES = (1, 2, 4)  # samples in units of what the law needs
+MULTIPLES = (1, 1, 2)  # samples in units of what the law needs
 
 
 def planted_laws(kinds: Sequence[str] = ("spin", "categorical", "continuous")) -> tuple[PlantedLaw, ...]:
@@ -23,7 +23,7 @@ def planted_laws(kinds: Sequence[str] = ("spin", "categorical", "continuous")) -
 def planted_problems(
     count: int = 100, *, seed: int, kinds: Sequence[str] = ("spin", "categorical", "continuous")
 ) -> tuple[PlantedProblem, ...]:
-    """Return `count` problems, the laws in turn, with one, two and four times the samples that each needs.
+    """Return `count` problems, the laws in turn, two times with the samples that each needs, then with twice as many.
 
     Raises: SettingError for a count below 1 or kinds without a law.
 
