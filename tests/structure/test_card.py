@@ -17,13 +17,13 @@ from structure.planted_lattices import ising_rows
 
 @pytest.fixture(scope="module")
 def ising() -> StructureCard:
-    rows = torch.tensor(ising_rows(6, temperature=2.5, samples=1500, seed=0), dtype=torch.int8)
-    data = Dataset("ising", rows, None, "unsupervised", provenance="planted", grid=(6, 6), periodic=True)
+    rows = torch.tensor(ising_rows(5, temperature=2.5, samples=1200, seed=0), dtype=torch.int8)
+    data = Dataset("ising", rows, None, "unsupervised", provenance="planted", grid=(5, 5), periodic=True)
     return card(data, seed=0, max_order=3)
 
 
 def test_the_ising_card_states_what_was_planted(ising):
-    assert (ising.kind, ising.samples, ising.variables, ising.grid, ising.periodic) == ("spin", 1500, 36, (6, 6), True)
+    assert (ising.kind, ising.samples, ising.variables, ising.grid, ising.periodic) == ("spin", 1200, 25, (5, 5), True)
     assert ising.order.estimate is not None
     assert ising.order.estimate.value == 2.0
     assert ising.locality.verdict == "yes"
@@ -33,8 +33,8 @@ def test_the_ising_card_states_what_was_planted(ising):
     assert ising.geometry.agreement >= 0.99
     assert ising.ladder.chosen == "order 2, reach 1, translation+rotation+flip"
     assert ising.preparation == ()
-    assert len(ising.spectrum) == 36
-    assert sum(ising.spectrum) == pytest.approx(36.0)
+    assert len(ising.spectrum) == 25
+    assert sum(ising.spectrum) == pytest.approx(25.0)
 
 
 def test_the_ising_card_suggests_a_small_convolution_with_the_evidence(ising):
@@ -46,14 +46,14 @@ def test_the_ising_card_suggests_a_small_convolution_with_the_evidence(ising):
 
 def test_parameter_counts_fall_from_any_law_to_the_simplest(ising):
     name, count = ising.parameter_counts[0]
-    assert (name, count) == ("any law at all", "2^36 - 1")
+    assert (name, count) == ("any law at all", "2^25 - 1")
     numbers = [int(text.replace(",", "")) for _, text in ising.parameter_counts[1:]]
     assert numbers == sorted(numbers, reverse=True)
     assert numbers[-1] <= 1
 
 
 def test_noise_suggests_nothing():
-    rows = np.random.default_rng(0).standard_normal((1500, 8))
+    rows = np.random.default_rng(0).standard_normal((1500, 6))
     seen = []
     found = card(rows, seed=0, max_order=3, progress=lambda stage, fraction: seen.append((stage, fraction)))
     assert found.kind == "continuous"

@@ -39,6 +39,7 @@ def find_order(
     couplings: PairCouplings | None = None,
     lattice: Lattice | None = None,
     max_order: int = _HIGHEST,
+    draws: int = _NULL_DRAWS,
     seed: int,
 ) -> Index:
     """Return the order with the nulls "shuffled" (order 1) and "phase-randomised" (order 2, where a lattice is known).
@@ -47,13 +48,13 @@ def find_order(
     Terms of three and four: of spins all sets, or those that hang together through resolved pairs and triples with large
     moments; of real variables powers and the pairs of variables that are coupled; of categories triples, by a score test.
     Errors: the order is a whole number and has none; the sentence states the gains behind it. Nulls use at most 36 variables
-    and 1,500 samples.
+    and 1,500 samples; `draws` of each, at least 3, or 0 for none.
     """
     values = torch.as_tensor(samples).detach().cpu().to(torch.float64).numpy()
     found = couplings if couplings is not None else fit_pair_couplings(values, kind=kind)
     order = _order(values, kind=kind, couplings=found, seed=seed, highest=max_order)
-    nulls = _nulls(values, kind=kind, lattice=lattice, seed=seed)
-    alone = order.value is not None and order.value > 2 and nulls[0].mean >= order.value
+    nulls = _nulls(values, kind=kind, lattice=lattice, draws=draws, seed=seed) if draws else ()
+    alone = order.value is not None and order.value > 2 and any(null.mean >= order.value for null in nulls[:1])
     also = (
         " Shuffled columns show the same order: it is the shape of single variables, not an interaction."
         if alone
@@ -166,19 +167,20 @@ def _said(order: int, gain: Gain, *, above: bool) -> str:
     return f"terms of order {order}{words} add {size} held out" + ("" if above else ", not resolved")
 
 
-def _nulls(values: np.ndarray, *, kind: PairKind, lattice: Lattice | None, seed: int) -> tuple[NullValue, ...]:
+def _nulls(
+    values: np.ndarray, *, kind: PairKind, lattice: Lattice | None, draws: int, seed: int
+) -> tuple[NullValue, ...]:
     """Return the order of null data, on a corner of the lattice or the first variables."""
     few = values[:: max(1, len(values) // _NULL_SAMPLES)][:_NULL_SAMPLES]
     corner = np.arange(values.shape[1])[:_NULL_VARIABLES]
     if lattice is not None and lattice.sites > _NULL_VARIABLES:
         side = max(2, int(_NULL_VARIABLES ** (1.0 / lattice.dimension)))
         corner = np.flatnonzero((lattice.positions < side).all(1))
-    draws = [shuffled_columns(few[:, corner], seed=seed + draw).numpy() for draw in range(_NULL_DRAWS)]
-    found = [_band("shuffled", [_null_order(draw, kind=kind, seed=seed) for draw in draws])]
+    seeds = range(seed, seed + draws)
+    shuffled = [shuffled_columns(few[:, corner], seed=one).numpy() for one in seeds]
+    found = [_band("shuffled", [_null_order(one, kind=kind, seed=seed) for one in shuffled])]
     if lattice is not None and lattice.sites == values.shape[1]:
-        phases = [
-            phase_randomised(few, grid=lattice.shape, seed=seed + draw, ensemble=True) for draw in range(_NULL_DRAWS)
-        ]
+        phases = [phase_randomised(few, grid=lattice.shape, seed=one, ensemble=True) for one in seeds]
         orders = [_null_order(draw.numpy()[:, corner], kind="continuous", seed=seed) for draw in phases]
         found.append(_band("phase-randomised", orders))
     return tuple(found)

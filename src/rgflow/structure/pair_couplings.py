@@ -89,7 +89,7 @@ def fit_pair_couplings(samples: Any, *, kind: PairKind, blocks: int = _BLOCKS) -
     Source: Ravikumar, Wainwright and Lafferty 2010, Ann. Stat. 38, 1287; Whittaker 1990, Graphical Models, ch. 5.
 
     Example:
-    >>> rows = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]] * 50)
+    >>> rows = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]] * 500)
     >>> round(float(fit_pair_couplings(rows, kind="spin").matrix[0, 1]), 2)  # atanh(1/3) = 0.35
     0.35
     """
