@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 
 from rgflow.errors import RgflowError
+from rgflow.numerics.thread_limits import single_threaded
 from rgflow.records.ladder import Ladder
 from rgflow.records.structure_card import (
     Basis,
@@ -128,7 +129,7 @@ class _LawParts:
 def run_parts(data: CardInput, *, max_order: int, seed: int, progress: Progress) -> CardParts:
     """Return every part of the card for prepared data, in two lanes side by side, one a core."""
     clock = _Clock(progress)
-    with ThreadPoolExecutor(max_workers=2) as lanes:
+    with single_threaded(), ThreadPoolExecutor(max_workers=2) as lanes:
         first = lanes.submit(_coupling_parts, data, clock=clock, max_order=max_order, seed=seed)
         second = lanes.submit(_law_parts, data, clock=clock, max_order=max_order, seed=seed)
         pairs, law = first.result(), second.result()

@@ -16,7 +16,7 @@ __all__ = ["available_memory", "checked_memory", "forecast_memory", "forecast_se
 _DOUBLE, _SINGLE = 8, 4
 _HISTORY = 40  # vectors of parameters that L-BFGS holds: 2 x 15 steps and its own work
 _RECORD = 10  # vectors of parameters of records, polynomials and errors
-_NEWTON_PARAMETERS = 2500  # as in `pseudo_likelihood` and `fit_errors`
+_NEWTON_PARAMETERS = 2500  # as in `fit_errors`, which holds a Hessian of that size
 _DENSE_SITES = 64
 _TABLE = 2**28  # entries of the largest table of neighbourhoods
 

@@ -45,7 +45,7 @@ class CategoryTerms:
         found = np.zeros(len(samples))
         for site in range(len(levels)):
             own = logits[:, starts[site] : starts[site + 1]]
-            found += np.take_along_axis(own, samples[:, [site]], axis=1)[:, 0] - logsumexp(own, axis=1)
+            found += np.take_along_axis(own, samples[:, [site]], axis=1)[:, 0] - np.asarray(logsumexp(own, axis=1))
         return found / len(levels)
 
     def _couplings(self, values: np.ndarray, starts: np.ndarray) -> np.ndarray:
