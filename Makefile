@@ -39,7 +39,7 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m slow
 
 benchmarks: $(STAMP)
-	for script in check_speed flow ensembles functional_statistics gram compile hamiltonian_classifier; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in check_speed flow ensembles functional_statistics gram compile hamiltonian_classifier samplers fits ladder_calibration; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:
 	rm -rf .venv out build

@@ -24,10 +24,12 @@ _USAGE_ERRORS: type[Exception] = next(kind for kind in typer.BadParameter.__mro_
 
 _HELP = "\n\n".join(
     (
-        "The physics of deep learning as a tool: forecast, check and repair a network before it is trained.",
+        "The physics of deep learning as a tool: forecast, check and repair a network before it is trained, and measure "
+        "how simple its data are.",
         "MODEL is file.py:factory, package.module:factory or mlp:64-64x12-10:relu.",
-        "DATA is a bundled name (digits, breast_cancer, wine, iris, diabetes, photos, ising:32x32:T=2.5), a .npy, "
-        ".npz, .csv or .parquet file, a folder of images with one subfolder per class, or file.py:loader.",
+        "DATA is a bundled name (digits, breast_cancer, wine, iris, diabetes, photos), generated physics "
+        "(ising:32x32:T=2.5, potts:, xy:, phi4:, gaussian:, glass:, noise:), a .npy, .npz, .csv or .parquet file, a folder "
+        "of images with one subfolder per class, or file.py:loader.",
         "Exit codes: 0 healthy or done, 1 findings, 2 bad usage or bad input, 130 interrupted.",
     )
 )

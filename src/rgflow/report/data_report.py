@@ -37,6 +37,8 @@ class DataReport:
             return f"Undetermined: {ladder.reason.rstrip('. ')}.{self._needed}"
         parameters = ladder.rung(ladder.chosen).parameters
         words = "1 parameter" if parameters == 1 else f"{count(parameters)} parameters"
+        if ladder.generic_parameters == "infinite":
+            return f"{ladder.chosen}: {words}; no finite table holds every law of real numbers."
         return f"{ladder.chosen}: {words}; a look-up table of all states has {ladder.generic_parameters}."
 
     @property

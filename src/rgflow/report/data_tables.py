@@ -94,7 +94,7 @@ def range_table(found: CouplingRange, *, width: int) -> list[str]:
 def scale_table(card: StructureCard, *, width: int) -> list[str]:
     """Return one row for each step of coarse-graining."""
     columns = (
-        Column[ScaleRow]("block side", lambda row: str(row.scale)),
+        Column[ScaleRow]("block side" if card.grid else "variables merged", lambda row: str(row.scale)),
         Column[ScaleRow]("blocks", lambda row: f"{row.variables:,}"),
         Column[ScaleRow]("coupling of neighbours", lambda row: _estimate(row.neighbour_coupling)),
         Column[ScaleRow]("variance", lambda row: _estimate(row.variance), level=1),

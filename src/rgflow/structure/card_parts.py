@@ -177,7 +177,9 @@ def _coupling_parts(data: CardInput, *, clock: _Clock, max_order: int, seed: int
 
 def _law_parts(data: CardInput, *, clock: _Clock, max_order: int, seed: int) -> _LawParts:
     values, kind, lattice = data.values, data.kind, data.lattice
-    climbed = clock.run("ladder", lambda: _climbed(data, max_order=max_order, seed=seed), _no_ladder)
+    climbed = clock.run(
+        "ladder", lambda: ladder(values, lattice=lattice, kind=kind, max_order=max_order, seed=seed), _no_ladder
+    )
     symmetries = clock.run(
         "symmetries", lambda: symmetry_tests(values, lattice=lattice, kind=kind, seed=seed), lambda _reason: ()
     )
@@ -192,14 +194,6 @@ def _law_parts(data: CardInput, *, clock: _Clock, max_order: int, seed: int) -> 
         lambda reason: _absent("compressibility", "Compressibility", reason),
     )
     return _LawParts(climbed, symmetries, basis, dimension, compressed)
-
-
-def _climbed(data: CardInput, *, max_order: int, seed: int) -> Ladder:
-    """Climb on the lattice, or without it where sites of the lattice are constant."""
-    active = data.active
-    if active.all():
-        return ladder(data.values, lattice=data.lattice, kind=data.kind, max_order=max_order, seed=seed)
-    return ladder(data.values[:, active], lattice=None, kind=data.kind, max_order=max_order, seed=seed)
 
 
 def _needed(couplings: PairCouplings | None) -> PairCouplings:

@@ -69,7 +69,9 @@ def standardisation(
     `pooled`: one centre and unit for all variables, as a symmetry that exchanges them needs. `centred=False`: centre 0, as
     the symmetry x -> -x needs; the unit is then the root mean square. `smoothing` in standard deviations: None takes 0.3 for
     every variable with atoms, few values or abrupt edges and 0 for the rest; a number is used for all.
-    Raises: DataError for constant variables or samples that are not finite, SettingError for a smoothing below 0.
+    Constant variables are atoms: in a pooled unit they become noise alone, otherwise they have no unit.
+    Raises: DataError for constant variables (unless pooled with others) or samples that are not finite, SettingError for a
+    smoothing below 0.
 
     Example:
     >>> standardisation([[0.0], [2.0], [4.0]]).apply([[2.0]]).tolist()
@@ -78,7 +80,7 @@ def standardisation(
     x = continuous_samples(samples, least=2)
     if smoothing is not None and not 0.0 <= smoothing < np.inf:
         raise SettingError(f"smoothing is {smoothing}; it must be a number of standard deviations >= 0, or None")
-    _refuse_constants(x)
+    _refuse_constants(x, all_alone=pooled)
     axes = None if pooled else 0
     centre = np.broadcast_to(x.mean(axis=axes), x.shape[1]) if centred else np.zeros(x.shape[1])
     unit = np.sqrt(np.broadcast_to(((x - centre) ** 2).mean(axis=axes), x.shape[1]))
@@ -120,8 +122,11 @@ def continuous_samples(samples: Any, *, least: int) -> np.ndarray:
     return given
 
 
-def _refuse_constants(x: np.ndarray) -> None:
+def _refuse_constants(x: np.ndarray, *, all_alone: bool) -> None:
+    """Refuse any constant variable, or only data that are constant throughout: a pooled unit and its noise serve the rest."""
     spread = x.std(axis=0)
+    if all_alone and len(x) and float(x.std()) > 1e-10 * (1.0 + abs(float(x.mean()))):  # the same rounding
+        return
     flat = np.flatnonzero(spread <= 1e-10 * (1.0 + np.abs(x.mean(axis=0))))  # rounding of the mean leaves 1e-16
     if len(flat):
         raise DataError(
