@@ -29,14 +29,15 @@ types: $(STAMP)
 contract: $(STAMP)
 	$(BIN)/lint-imports
 
+# Two processes, one thread of linear algebra each: with two each, four threads wait for each other on two cores.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 pages: $(STAMP)
 	$(BIN)/python -m pytest -m page
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m slow
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 benchmarks: $(STAMP)
 	for script in check_speed flow ensembles functional_statistics gram compile hamiltonian_classifier samplers fits ladder_calibration; do $(BIN)/python benchmarks/$$script.py || exit 1; done

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from rgflow.datasets.ising import IsingSettings, sample_ising
 from sklearn.linear_model import LogisticRegression
 
+from rgflow.datasets import load
 from rgflow.lattice import Lattice
 from rgflow.structure import (
     Terms,
@@ -188,7 +188,7 @@ def discoveries(draws: int) -> Iterator[str]:
 
 def ising(samples: int) -> np.ndarray:
     """Return 16 x 16 Ising configurations at T = 2.5."""
-    return sample_ising(IsingSettings(16, 16, 2.5, samples=samples, seed=1)).reshape(samples, 256)
+    return load(f"ising:16x16:T=2.5:samples={samples}:seed=1").inputs.reshape(samples, 256).numpy()
 
 
 def all_pairs_256(spins: np.ndarray, terms: Terms) -> Callable[[], object]:

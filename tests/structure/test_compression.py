@@ -1,18 +1,18 @@
 import numpy as np
 import pytest
-from rgflow.datasets.ising import IsingSettings, sample_ising
 from sklearn.datasets import load_digits, load_wine
 
 from rgflow.errors import DataError, SettingError
 from rgflow.structure.compression import coded_bits, compressibility, gaussian_saving
 from rgflow.structure.null_data import phase_randomised
+from tests.structure.ising_samples import ising_samples
 from tests.tolerances import ROUNDING, z_limit
 
 GENERATOR = np.random.default_rng(0)
 
 
 def ising(temperature):
-    return sample_ising(IsingSettings(16, 16, temperature, samples=600, seed=0)).reshape(600, -1)
+    return ising_samples(16, temperature, samples=600, seed=0)
 
 
 def test_spins_near_criticality_are_more_compressible_than_every_null_and_coins_are_not():
@@ -74,12 +74,7 @@ def test_the_saving_of_a_gaussian_is_its_log_determinant():
 
 
 def test_the_error_bar_covers_another_draw():
-    first, second = (
-        compressibility(
-            sample_ising(IsingSettings(8, 8, 2.5, samples=500, seed=s)).reshape(500, -1), grid=(8, 8), seed=0
-        )
-        for s in (1, 2)
-    )
+    first, second = (compressibility(ising_samples(8, 2.5, samples=500, seed=s), grid=(8, 8), seed=0) for s in (1, 2))
     error = np.hypot(first.estimate.error, second.estimate.error)
     assert 0 < error < 0.05
     assert abs(first.estimate.value - second.estimate.value) < z_limit(1) * error

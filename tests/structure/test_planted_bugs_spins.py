@@ -79,7 +79,7 @@ BUGS = [
 ]
 
 
-@pytest.mark.parametrize(("module", "sound", "broken", "check"), BUGS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("module", "sound", "broken", "check"), BUGS, ids=[f"{bug[0]}: {bug[2][:40]}" for bug in BUGS])
 def test_a_planted_bug_is_caught(module: str, sound: str, broken: str, check: Callable[[], None]) -> None:
     with planted(f"structure.{module}", sound, broken), pytest.raises((Exception, pytest.fail.Exception)):
         check()

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rgflow.datasets.ising import IsingSettings, sample_ising
 
 from rgflow.errors import DataError, SettingError
 from rgflow.lattice import Lattice
@@ -22,6 +21,7 @@ from rgflow.structure.spin_minimise import Problem, minimised_by_lbfgs, minimise
 from rgflow.structure.spin_samples import spin_sample
 from rgflow.structure.terms import all_terms, tied_by, untied
 from structure.spin_problems import SpinModel, generic_pairs, glass, torus, triples
+from tests.structure.ising_samples import ising_samples
 from tolerances import ROUNDING, SINGLE
 
 VALUES = json.loads((Path(__file__).parents[1] / "reference" / "spin_fits.json").read_text())["values"]
@@ -106,7 +106,7 @@ def test_a_glass_of_14_spins_is_recovered_as_well_as_in_the_reference(name: str)
 
 
 def test_ising_16_by_16_is_found_by_one_coupling() -> None:
-    spins = sample_ising(IsingSettings(16, 16, 3.0, samples=4000, seed=1)).reshape(4000, 256)
+    spins = ising_samples(16, 3.0, samples=4000, seed=1)
     lattice, golden = Lattice((16, 16)), GOLDEN["B.ising16.T3.0.K"]
     bond = support_terms("rotation", sites=256, lattice=lattice, even=True)
     coupling = float(fit_terms(spins, bond).parameters[0])
@@ -116,7 +116,7 @@ def test_ising_16_by_16_is_found_by_one_coupling() -> None:
 @pytest.mark.slow
 def test_all_pairs_of_ising_16_by_16_exceed_by_the_reference_value() -> None:
     lattice, golden = Lattice((16, 16)), GOLDEN["B.ising16.T2.5.all_pairs_excess"]
-    spins = sample_ising(IsingSettings(16, 16, 2.5, samples=8000, seed=1)).reshape(8000, 256)
+    spins = ising_samples(16, 2.5, samples=8000, seed=1)
     bond, pairs = support_terms("rotation", sites=256, lattice=lattice, even=True), all_terms(256, 2)
     fit = fit_terms(spins[:4000], pairs)
     truth = log_pseudo_likelihood(spins[4000:], bond, [0.4]).mean()

@@ -2,7 +2,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from rgflow.datasets.ising import IsingSettings, sample_ising
 from scipy.signal import lfilter
 from sklearn.datasets import load_digits
 
@@ -10,6 +9,7 @@ from rgflow.errors import DataError, SettingError
 from rgflow.lattice.geometry import Lattice
 from rgflow.structure.symmetry_chains import interleaved_chains
 from rgflow.structure.symmetry_testing import symmetry_tests
+from tests.structure.ising_samples import ising_samples
 
 SQUARE = Lattice((6, 6))
 
@@ -31,7 +31,7 @@ def spins_of(horizontal, vertical, field, *, samples=1500, side=6):
 
 @cache
 def ising():
-    return sample_ising(IsingSettings(6, 6, 2.7, samples=1500, seed=0)).reshape(1500, -1)
+    return ising_samples(6, 2.7, samples=1500, seed=0)
 
 
 def verdicts(samples, **settings):

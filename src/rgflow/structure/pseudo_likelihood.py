@@ -22,7 +22,9 @@ from rgflow.structure.terms import Terms
 __all__ = ["TermsFit", "default_regularisation", "design_for", "fit_terms", "log_pseudo_likelihood"]
 
 _PENALTY = 10.0  # default regularisation is 10 / samples: without it pseudo-likelihood diverges on few samples
-_NEWTON_PARAMETERS = 800  # L-BFGS is as fast at 768 parameters and 2 to 4 times faster at 1,800 to 2,560 (measured)
+_NEWTON_PARAMETERS = 2500  # a Cholesky factor of 2,500 x 2,500 takes some 0.2 s
+_SPARSE_PARAMETERS = 800  # where sites have few each: L-BFGS, as fast there, is 2 to 4 times faster at 1,800 to 2,560
+_CROWDED = 0.05  # parameters a site / samples, above which L-BFGS needs hundreds of steps
 _NEWTON_WORK = 2e10  # multiplications of one Hessian: some 0.5 s
 _DENSE_SITES = 64  # from here on matrix products beat the loops over pairs
 
@@ -122,11 +124,12 @@ def design_for(spins: np.ndarray, terms: Terms) -> SpinDesign:
 
 def _minimised(problem: Problem, start: np.ndarray) -> tuple[Minimum, str]:
     design = problem.design
+    work, most = np.inf if isinstance(design, PairDesign) else 0.0, _NEWTON_PARAMETERS
     if isinstance(design, TermDesign):
         work = design.layout.curvature_work * len(design.weights)
-    else:
-        work = np.inf if isinstance(design, PairDesign) else 0.0
-    if design.parameters <= _NEWTON_PARAMETERS and work <= _NEWTON_WORK:
+        at_a_site = np.mean([len(here) for here in design.layout.site_parameters])
+        most = _NEWTON_PARAMETERS if at_a_site > _CROWDED * len(design.weights) else _SPARSE_PARAMETERS
+    if design.parameters <= most and work <= _NEWTON_WORK:
         return minimised_by_newton(problem, start), "Newton"
     return minimised_by_lbfgs(problem, start), "L-BFGS"
 

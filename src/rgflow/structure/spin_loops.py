@@ -2,17 +2,17 @@
 
 Convention: spins (sites, rows) int8; the margin of site i is s_i h_i = sum over terms t that contain i of theta_t prod s_j.
 Rows are worked off in blocks that stay in the second-level cache, so that every inner loop runs on whole vector registers.
+One thread each: fits call these loops hundreds of times, and threads of short loops wait for each other on a busy machine.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 # For the fits of this room alone: compiled functions take no keyword-only arguments.
 __all__: list[str] = []
 
-_OPTIONS = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "cache": True}
+_OPTIONS = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "nogil": True, "cache": True}
 _BLOCK = 256  # rows of a block: 256 sites of spins and margins in float64 are then 1 MB
-_PARTS = 8  # partial sums of the adjoint, fixed so that the result does not depend on the number of threads
 
 
 @njit(**_OPTIONS)
@@ -28,12 +28,11 @@ def _multiply(product, spins, first, last, members):
             product[b] *= here[b]
 
 
-@njit(parallel=True, **_OPTIONS)
+@njit(**_OPTIONS)
 def margins_of(spins, starts, members, values, margins):
     """Fill `margins` (sites, rows) for couplings `values` (terms,)."""
     sites, rows = spins.shape
-    for block in prange((rows + _BLOCK - 1) // _BLOCK):
-        low = block * _BLOCK
+    for low in range(0, rows, _BLOCK):
         high = min(rows, low + _BLOCK)
         width = high - low
         local = spins[:, low:high].astype(np.float64)
@@ -51,38 +50,34 @@ def margins_of(spins, starts, members, values, margins):
         margins[:, low:high] = total
 
 
-@njit(parallel=True, **_OPTIONS)
+@njit(**_OPTIONS)
 def pulled_back(spins, starts, members, slopes):
     """Return the sum over rows of prod_t s * sum_{i in t} slopes_i for every term t: the adjoint of `margins_of`."""
     rows = spins.shape[1]
     terms = starts.shape[0] - 1
-    partial = np.zeros((_PARTS, terms))
-    blocks = (rows + _BLOCK - 1) // _BLOCK
-    for part in prange(_PARTS):
-        for block in range(part, blocks, _PARTS):
-            low = block * _BLOCK
-            high = min(rows, low + _BLOCK)
-            width = high - low
-            local = spins[:, low:high].astype(np.float64)
-            slope = slopes[:, low:high].copy()
-            product = np.empty(width)
-            for t in range(terms):
-                _multiply(product, local, starts[t], starts[t + 1], members)
-                total = 0.0
-                for a in range(starts[t], starts[t + 1]):
-                    row = slope[members[a]]
-                    for b in range(width):
-                        total += product[b] * row[b]
-                partial[part, t] += total
-    return partial.sum(0)
+    found = np.zeros(terms)
+    for low in range(0, rows, _BLOCK):
+        high = min(rows, low + _BLOCK)
+        width = high - low
+        local = spins[:, low:high].astype(np.float64)
+        slope = slopes[:, low:high].copy()
+        product = np.empty(width)
+        for t in range(terms):
+            _multiply(product, local, starts[t], starts[t + 1], members)
+            total = 0.0
+            for a in range(starts[t], starts[t + 1]):
+                row = slope[members[a]]
+                for b in range(width):
+                    total += product[b] * row[b]
+            found[t] += total
+    return found
 
 
-@njit(parallel=True, **_OPTIONS)
+@njit(**_OPTIONS)
 def row_scores(spins, starts, members, tie, slopes, scores):
     """Add to `scores` (parameters, rows) the summands of the adjoint row by row, terms of one tie together."""
     rows = spins.shape[1]
-    for block in prange((rows + _BLOCK - 1) // _BLOCK):
-        low = block * _BLOCK
+    for low in range(0, rows, _BLOCK):
         high = min(rows, low + _BLOCK)
         width = high - low
         local = spins[:, low:high].astype(np.float64)
@@ -120,7 +115,7 @@ def site_features(spins, starts, members, terms, places, features):
                 row[low + b] += product[b]
 
 
-@njit(parallel=True, **_OPTIONS)
+@njit(**_OPTIONS)
 def neighbourhood_counts(spins, site_starts, entry_starts, others, strides, offset, counts):
     """Count in `counts` (samples, keys) how often each feature vector occurs among the sites of a sample.
 
@@ -128,7 +123,7 @@ def neighbourhood_counts(spins, site_starts, entry_starts, others, strides, offs
     and moves the key by strides[e] times that product; `offset` is the key of the zero vector.
     """
     samples, sites = spins.shape
-    for m in prange(samples):
+    for m in range(samples):
         row = spins[m]
         for i in range(sites):
             key = 0
