@@ -155,7 +155,9 @@ def _rest(card: StructureCard, *, width: int) -> list[str]:
         lines += _filled(f"basis: {card.basis.sentence}{best}", width=width)
     lines += [line for note in card.notes for line in _filled(f"note: {note}", width=width)]
     total = sum(card.timing.values())
-    return lines + ([f"time: {seconds(total)}"] if card.timing and math.isfinite(total) else [])
+    return lines + (
+        [f"time: {seconds(total)} in all parts together, two at a time"] if card.timing and math.isfinite(total) else []
+    )
 
 
 def _headed(title: str, *lines: str) -> list[str]:

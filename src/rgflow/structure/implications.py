@@ -46,7 +46,7 @@ def _receptive_field(data: CardInput, parts: CardParts) -> Implication | None:
         return None
     field = " x ".join([str(side)] * data.lattice.dimension)
     evidence = (
-        f"{100 * _SHARE:.0f} % of the squared coupling lies within distance {radius:.3g}; {parts.locality.sentence}"
+        f"{100 * _SHARE:.0f} % of the squared coupling lies within distance {radius:.3g}: more local than the nulls."
     )
     return Implication(f"Receptive fields of {field} in the first layer.", evidence)
 
