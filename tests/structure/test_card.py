@@ -1,5 +1,7 @@
 """The structure card: what it says of planted data, of noise, and of data that leave gaps."""
 
+import threading
+import time
 from dataclasses import fields, replace
 
 import numpy as np
@@ -10,7 +12,7 @@ from rgflow.errors import DataError, SettingError
 from rgflow.lattice import Lattice
 from rgflow.records.dataset import Dataset
 from rgflow.records.structure_card import StructureCard
-from rgflow.structure import card
+from rgflow.structure import card, card_parts
 from rgflow.structure.card_input import read_card_input
 from structure.planted_lattices import ising_rows
 
@@ -154,3 +156,26 @@ def test_a_lattice_of_two_rows_is_open_even_where_the_data_set_says_periodic():
     assert found.lattice is not None
     assert not found.lattice.periodic
     assert read_card_input(replace(data, grid=())).lattice is None
+
+
+def test_an_interruption_ends_the_card_at_once_and_its_lanes_before_their_next_parts(monkeypatch) -> None:
+    """The part that runs cannot be stopped from outside; none may be begun after it, and nobody waits for it."""
+    begun: list[str] = []
+    release = threading.Event()
+
+    def interrupting(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def waiting(*_: object, **__: object) -> None:
+        release.wait(30.0)
+
+    monkeypatch.setattr(card_parts, "fit_pair_couplings", interrupting)
+    monkeypatch.setattr(card_parts, "ladder", waiting)
+    coins = np.random.default_rng(0).choice([-1.0, 1.0], (200, 9))
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        card(coins, seed=0, progress=lambda stage, _: begun.append(stage))
+    assert time.perf_counter() - start < 10.0
+    release.set()
+    time.sleep(0.5)
+    assert "symmetries" not in begun

@@ -7,9 +7,9 @@ sentence. Units: seconds for the timing.
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar, cast
 
 import torch
 
@@ -40,6 +40,7 @@ __all__ = ["CardParts", "Progress", "run_parts"]
 
 Progress = Callable[[str, float], None]
 Part = TypeVar("Part")
+_PATIENCE = 0.1  # seconds between looks at a lane: an interruption is heard within that time
 
 # Shares of the time of a card of 5,000 samples of 256 spins, for the progress bar alone.
 _SHARES = {
@@ -76,6 +77,30 @@ class CardParts:
     timing: dict[str, float]
 
 
+class _Lane(Generic[Part]):
+    """Work on a thread of its own that does not keep the process alive: whoever interrupts a card need not wait for it."""
+
+    def __init__(self, work: Callable[[], Part]) -> None:
+        self._found: Part | None = None
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[], Part]) -> None:
+        try:
+            self._found = work()
+        except BaseException as failure:  # raised again where the result is asked for
+            self._failure = failure
+
+    def result(self) -> Part:
+        """Return what the work returned, or raise what it raised."""
+        while self._thread.is_alive():
+            self._thread.join(_PATIENCE)
+        if self._failure is not None:
+            raise self._failure
+        return cast(Part, self._found)
+
+
 @dataclass
 class _Clock:
     """Runs parts, times them, and remembers what they could not do; two lanes may use it at once."""
@@ -85,8 +110,11 @@ class _Clock:
     notes: list[str] = field(default_factory=list)
     done: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    cancelled: bool = False
 
     def run(self, name: str, part: Callable[[], Part], instead: Callable[[str], Part]) -> Part:
+        if self.cancelled:
+            raise CancelledError
         with self.lock:
             self.progress(name, self.done)
         start = time.perf_counter()
@@ -129,10 +157,14 @@ class _LawParts:
 def run_parts(data: CardInput, *, max_order: int, seed: int, progress: Progress) -> CardParts:
     """Return every part of the card for prepared data, in two lanes side by side, one a core."""
     clock = _Clock(progress)
-    with single_threaded(), ThreadPoolExecutor(max_workers=2) as lanes:
-        first = lanes.submit(_coupling_parts, data, clock=clock, max_order=max_order, seed=seed)
-        second = lanes.submit(_law_parts, data, clock=clock, max_order=max_order, seed=seed)
-        pairs, law = first.result(), second.result()
+    with single_threaded():
+        first = _Lane(lambda: _coupling_parts(data, clock=clock, max_order=max_order, seed=seed))
+        second = _Lane(lambda: _law_parts(data, clock=clock, max_order=max_order, seed=seed))
+        try:
+            pairs, law = first.result(), second.result()
+        except BaseException:  # Ctrl-C, too: the lane that still runs stops before its next part
+            clock.cancelled = True
+            raise
     return CardParts(
         couplings=pairs.couplings,
         order=pairs.order,

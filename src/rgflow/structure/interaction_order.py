@@ -90,7 +90,9 @@ def _order(
     joint = ((scores**2).sum() - len(scores)) / np.sqrt(2.0 * len(scores))
     if len(edges) or joint > 4.0:  # standard deviations of a sum of squares of normal scores
         value = 2
-        said.append(f"{len(edges)} pairs are coupled beyond the family-wise 5 % level")
+        said.append(
+            f"{len(edges)} pair{'s are' if len(edges) != 1 else ' is'} coupled beyond the family-wise 5 % level"
+        )
     for order, gain in _gains(values, kind=kind, couplings=couplings, edges=edges, seed=seed, highest=highest):
         above = gain.z > _GAIN_LEVEL
         value, complete = (order, gain.complete) if above else (value, complete)
