@@ -9,11 +9,19 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from rgflow.cli.output import distinct, json_output, output_path
 
-__all__ = ["Report", "ReportFiles", "print_report", "report_files", "standard_output_kept", "write_report"]
+__all__ = [
+    "PagedReport",
+    "Report",
+    "ReportFiles",
+    "print_report",
+    "report_files",
+    "standard_output_kept",
+    "write_report",
+]
 
 _PIPE_WIDTH = 120  # columns where no terminal says otherwise
 _STANDARD_OUTPUT = "-"
@@ -28,6 +36,14 @@ class Report(Protocol):
 
     def to_json(self) -> str:
         """Return the report as JSON."""
+        ...
+
+
+class PagedReport(Report, Protocol):
+    """A report that is a page, too: what a verb with an `--html` hands over."""
+
+    def to_html(self, path: str) -> None:
+        """Write the report as one self-contained HTML page."""
         ...
 
 
@@ -62,7 +78,7 @@ def write_report(report: Report, *, files: ReportFiles) -> None:
     if files.json is not None:
         write_complete(files.json, report.to_json() + "\n")
     if files.html is not None:
-        report.to_html(str(files.html))  # type: ignore[attr-defined] # only a report with a page has an --html
+        cast(PagedReport, report).to_html(str(files.html))
 
 
 def print_report(report: Report, *, json: str | None, quiet: bool, closing: Sequence[str] = ()) -> None:

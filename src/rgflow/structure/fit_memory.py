@@ -5,13 +5,12 @@ peaks lie within a factor of 2 of it.
 """
 
 import math
-import os
-from pathlib import Path
 
 from rgflow.errors import SettingError
+from rgflow.numerics.free_memory import free_memory
 from rgflow.structure.terms import Terms
 
-__all__ = ["available_memory", "checked_memory", "forecast_memory", "forecast_sets"]
+__all__ = ["checked_memory", "forecast_memory", "forecast_sets"]
 
 _DOUBLE, _SINGLE = 8, 4
 _HISTORY = 40  # vectors of parameters that L-BFGS holds: 2 x 15 steps and its own work
@@ -45,21 +44,10 @@ def forecast_memory(terms: Terms, *, samples: int) -> int:
 
 def checked_memory(forecast: int, *, limit: float | None) -> int:
     """Return the forecast. Raises: SettingError where it exceeds `limit` bytes (None: the memory that is free now)."""
-    bound = available_memory() if limit is None else float(limit)
+    bound = free_memory() if limit is None else float(limit)
     if forecast > bound:
         raise SettingError(
             f"the fit needs about {forecast / 2**30:.2f} GiB and {bound / 2**30:.2f} GiB are allowed; lower the order, take a"
             " local or tied support, use fewer samples, or raise memory_limit"
         )
     return forecast
-
-
-def available_memory() -> float:
-    """Return the bytes that are free for a new array; infinite where the system does not say."""
-    information = Path("/proc/meminfo")
-    if information.exists():
-        lines = information.read_text(encoding="ascii").splitlines()
-        return next((1024.0 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable")), math.inf)
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return math.inf

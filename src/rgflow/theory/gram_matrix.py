@@ -7,13 +7,13 @@ kernel Theta^(L) of one output. Units: of z^2, and z^2 times the rates.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rgflow.errors import SettingError
+from rgflow.numerics.free_memory import free_memory
 from rgflow.records import MLP
 from rgflow.theory.gram_job import GramJob
 from rgflow.theory.gram_planning import GramError, GramPlan, gram_plan
@@ -185,17 +185,4 @@ def _affordable(
 
 def allowed_memory(budget: int | None) -> float:
     """Return the budget or, where there is none, 0.8 of the memory that is free; infinity on systems that do not tell."""
-    return _SHARE * _free_memory() if budget is None else budget
-
-
-def _free_memory() -> float:
-    try:
-        # Counts what the system keeps of files as free: after gigabytes were written to a store nearly all memory is that.
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(1024.0 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        pass
-    try:
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (ValueError, OSError):  # systems that do not tell
-        return float("inf")
+    return _SHARE * free_memory() if budget is None else budget
